@@ -1,0 +1,285 @@
+// The scripted PostgreSQL's backend: statements, transactions and settings.
+#include <algorithm>
+
+#include "backend.h"
+
+namespace pgw::sim {
+
+void Backend::own(const Statement& statement) {
+  const auto owner = token_owner(statement.token);
+  if (!owner) return;
+  if (owner_ >= 0 && owner_ != *owner) {
+    sim_.fail(fmt::format("pg{}: one transaction has requests of c{} and c{} ({})", pid_, owner_,
+                          *owner, render(statement)));
+  }
+  owner_ = *owner;
+}
+
+std::string Backend::value_of(const Setting& setting) const {
+  const auto local = local_.find(setting.name);
+  return local != local_.end() ? local->second : session_.at(setting.name);
+}
+
+void Backend::open_transaction() {
+  if (open_) return;
+  open_ = true;
+  owner_ = -1;
+  points_.assign(1, {"", session_, {}, 0});
+  undo_.clear();
+}
+
+void Backend::commit() {
+  if (!open_) return;
+  open_ = false;
+  block_ = 'I';
+  local_.clear();
+  points_.clear();
+  undo_.clear();
+  portals_.clear();
+}
+
+void Backend::rollback() {
+  if (!open_) return;
+  back_to(Point(points_.front()));
+  commit();
+}
+
+void Backend::back_to(const Point& point) {
+  session_ = point.session;
+  local_ = point.local;
+  while (undo_.size() > point.undo) {
+    postgres_.tables[undo_.back().first] = undo_.back().second;
+    undo_.pop_back();
+  }
+}
+
+std::vector<Column> Backend::columns(const Statement& s, int format) const {
+  switch (s.kind) {
+    case Kind::echo: {
+      std::vector<Column> out{{"echo", format}};
+      for (int i = 1; i <= s.params; ++i) out.push_back({fmt::format("p{}", i), format});
+      return out;
+    }
+    case Kind::big: return {{"line", format}};
+    case Kind::sleep: return {{"pg_sleep", format}};
+    case Kind::error: return {{"error", format}};
+    case Kind::notice: return {{"notice", format}};
+    case Kind::table: {
+      std::vector<Column> out{{"v", format}};
+      const auto it = postgres_.tables.find(s.name);
+      for (int i = 0; it != postgres_.tables.end() && i < it->second; ++i)
+        out.push_back({fmt::format("x{}", i), format});
+      return out;
+    }
+    case Kind::show: {
+      const Setting* setting = find_setting(s.name);
+      return {{setting ? setting->name : s.name, format}};
+    }
+    case Kind::set_config: return {{"set_config", format}};
+    default: return {{"?column?", format}};
+  }
+}
+
+std::vector<std::string> Backend::cells(const Activity& a) const {
+  const Statement& s = a.statement;
+  switch (s.kind) {
+    case Kind::echo: {
+      std::vector<std::string> out{s.token};
+      out.insert(out.end(), a.params.begin(), a.params.end());
+      return out;
+    }
+    case Kind::big: return {big_row(s, a.row)};
+    case Kind::table: {
+      std::vector<std::string> out(columns(s, 0).size(), "x");
+      out[0] = s.token;
+      return out;
+    }
+    case Kind::show: return {value_of(*find_setting(s.name))};
+    case Kind::set_config: return {s.value};
+    case Kind::nothing: return {"1"};
+    default: return {s.token};
+  }
+}
+
+void Backend::execute(const Statement& s, Portal* portal, const std::string& name,
+                      std::uint32_t limit) {
+  if (block_ == 'E' && !ends_transaction(s.kind)) {
+    return raise("25P02", "current transaction is aborted, commands ignored until end of "
+                          "transaction block");
+  }
+  open_transaction();
+  own(s);
+  if (!returns_rows(s.kind) && s.kind != Kind::copy_out) return execute_utility(s);
+  if (s.kind == Kind::error) return raise("22012", fmt::format("division by zero {}", s.token));
+  if ((s.kind == Kind::show || s.kind == Kind::set_config) && !find_setting(s.name)) {
+    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", s.name));
+  }
+  Activity activity{s, name, portal != nullptr, 1, 0, limit, 0, false, {}};
+  if (s.kind == Kind::big || s.kind == Kind::copy_out) activity.end = s.rows;
+  if (portal) {
+    activity.row = portal->row;
+    activity.params = portal->params;
+  }
+  if (s.kind == Kind::copy_out) {
+    put('H', Body().u8(0).u16(1).u16(0).take());
+  } else if (!portal) {
+    put('T', row_description(columns(s, 0)));
+  }
+  if (activity.row == 0 && s.kind == Kind::notice)
+    put('N', error_body("NOTICE", "00000", fmt::format("a notice for {}", s.token)));
+  if (activity.row == 0 && s.kind == Kind::set_config) {
+    session_[find_setting(s.name)->name] = s.value;
+    local_.erase(find_setting(s.name)->name);
+  }
+  if (activity.row == 0 && s.kind == Kind::sleep) {
+    activity.asleep = true;
+    postgres_.loop().arm(alarm_, std::chrono::milliseconds(s.rows));
+  }
+  activity_ = std::move(activity);
+}
+
+// Goes on with the statement under way; false when the reader must take something first.
+bool Backend::advance() {
+  Activity& a = *activity_;
+  const bool copy = a.statement.kind == Kind::copy_out;
+  while (a.row < a.end && (a.limit == 0 || a.sent < a.limit)) {
+    if (blocked()) return false;
+    if (copy) {
+      put('d', copy_row(a.statement, a.row));
+    } else {
+      put('D', data_row(cells(a)));
+    }
+    ++a.row;
+    ++a.sent;
+  }
+  if (a.extended) portals_[a.portal].row = a.row;
+  if (copy) {
+    put('c', "");
+    put('C', Body().text(fmt::format("COPY {}", a.sent)).take());
+  } else if (a.limit != 0 && a.sent == a.limit) {
+    put('s', "");
+  } else {
+    const bool show = a.statement.kind == Kind::show;
+    put('C', Body().text(show ? std::string("SHOW") : fmt::format("SELECT {}", a.sent)).take());
+  }
+  activity_.reset();
+  return true;
+}
+
+void Backend::interrupt() {
+  sim_.trace("pg{} cancel {}", pid_, activity_ ? "hits" : copy_ ? "waits for copy" : "misses");
+  if (copy_) {
+    copy_->cancelled = true;
+    return;
+  }
+  if (!activity_) return;
+  raise("57014", "canceling statement due to user request");
+  if (!stream_) return leave();
+  pump();
+}
+
+void Backend::execute_utility(const Statement& s) {
+  const auto done = [&](std::string_view tag) { put('C', Body().text(tag).take()); };
+  switch (s.kind) {
+    case Kind::insert: return done("INSERT 0 1");
+    case Kind::update: return done("UPDATE 3");
+    case Kind::copy_in:
+      copy_ = Copy{s, 0, false};
+      put('G', Body().u8(0).u16(1).u16(0).take());
+      return flush();
+    case Kind::alter: {
+      int& columns = postgres_.tables[s.name];
+      undo_.emplace_back(s.name, columns);
+      ++columns;
+      return done("ALTER TABLE");
+    }
+    case Kind::deallocate:
+      if (prepared_.erase(s.name) == 0)
+        return raise("26000", fmt::format("prepared statement \"{}\" does not exist", s.name));
+      return done("DEALLOCATE");
+    case Kind::deallocate_all:
+      prepared_.clear();
+      return done("DEALLOCATE ALL");
+    case Kind::discard_all:
+      if (block_ != 'I' || several_)
+        return raise("25001", "DISCARD ALL cannot run inside a transaction block");
+      prepared_.clear();
+      portals_.clear();
+      session_ = initial_;
+      local_.clear();
+      return done("DISCARD ALL");
+    case Kind::set: case Kind::set_local: case Kind::reset: case Kind::reset_all:
+      return setting_statement(s);
+    default: return transaction_statement(s);
+  }
+}
+
+void Backend::setting_statement(const Statement& s) {
+  const bool set = s.kind == Kind::set || s.kind == Kind::set_local;
+  if (s.kind == Kind::reset_all) {
+    session_ = initial_;
+    local_.clear();
+    return put('C', Body().text("RESET").take());
+  }
+  const Setting* setting = find_setting(s.name);
+  if (!setting) {
+    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", s.name));
+  }
+  if (s.kind == Kind::set_local) {
+    if (block_ == 'I' && !several_)
+      warn("25P01", "SET LOCAL can only be used in transaction blocks");
+    local_[setting->name] = s.value;
+  } else {
+    session_[setting->name] = s.kind == Kind::set ? s.value : initial_[setting->name];
+    local_.erase(setting->name);
+  }
+  put('C', Body().text(set ? "SET" : "RESET").take());
+}
+
+void Backend::transaction_statement(const Statement& s) {
+  const auto done = [&](std::string_view tag) { put('C', Body().text(tag).take()); };
+  const bool failed = block_ == 'E';
+  switch (s.kind) {
+    case Kind::begin:
+      if (block_ == 'T') warn("25001", "there is already a transaction in progress");
+      block_ = 'T';
+      return done("BEGIN");
+    case Kind::commit:
+    case Kind::rollback: {
+      if (block_ == 'I') warn("25P01", "there is no transaction in progress");
+      const bool keeps = s.kind == Kind::commit && !failed;
+      keeps ? commit() : rollback();
+      if (!pending_.empty()) open_transaction();
+      return done(keeps ? "COMMIT" : "ROLLBACK");
+    }
+    case Kind::savepoint:
+      if (block_ == 'I')
+        return raise("25P01", "SAVEPOINT can only be used in transaction blocks");
+      points_.push_back({s.name, session_, local_, undo_.size()});
+      return done("SAVEPOINT");
+    case Kind::rollback_to:
+    case Kind::release: {
+      const bool release = s.kind == Kind::release;
+      if (block_ == 'I') {
+        return raise("25P01", fmt::format("{} can only be used in transaction blocks",
+                                          release ? "RELEASE SAVEPOINT" : "ROLLBACK TO SAVEPOINT"));
+      }
+      const auto it = std::find_if(points_.rbegin(), points_.rend() - 1,
+                                   [&](const Point& p) { return p.name == s.name; });
+      if (it == points_.rend() - 1)
+        return raise("3B001", fmt::format("savepoint \"{}\" does not exist", s.name));
+      const auto kept = points_.rend() - it;  // this one and all before it
+      if (release) {
+        points_.resize(static_cast<std::size_t>(kept) - 1);
+        return done("RELEASE");
+      }
+      points_.resize(static_cast<std::size_t>(kept));
+      back_to(Point(points_.back()));
+      block_ = 'T';
+      return done("ROLLBACK");
+    }
+    default: return done("");
+  }
+}
+
+}  // namespace pgw::sim

@@ -1,0 +1,116 @@
+// A scripted client: connects, logs in, plays its script, and checks every message against the model.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model.h"
+#include "net/loop.h"
+#include "net/timer.h"
+#include "script.h"
+#include "sim_loop.h"
+
+namespace pgw::sim {
+
+// What the world lets happen, and therefore a client must bear.
+struct Rules {
+  bool faults = false;      // connections break, servers restart, waits time out
+  bool pooled = false;      // there is a pooler in between
+};
+
+struct ClientPlan {
+  int number = 0;
+  net::Address address;
+  Model::Promise promise = Model::Promise::session;
+  std::string user = "app";
+  std::string database = "shop";
+  std::string password = "secret";
+  bool refused = false;       // its password is wrong: 28P01 must come
+  std::vector<std::pair<std::string, std::string>> parameters;
+  std::string options;        // start-up parameter of this name
+  Values initial;             // its settings when these are in effect
+  bool asks_ssl = false;
+  std::uint32_t version = 196608;
+  unsigned batches = 20;
+  unsigned depth = 1;         // batches in flight
+  Duration start_within = 100ms;
+  Duration think_most = 20ms;
+  unsigned cancels = 0;       // chances per thousand and step
+  unsigned vanishes = 0;
+  unsigned sleeps = 0;        // pauses its reading
+  unsigned leaves_open = 0;   // at the end: leaves without settling its transaction
+  unsigned reconnects = 0;
+  Script::Taste taste;
+};
+
+class Client final : public net::StreamSink {
+ public:
+  Client(SimLoop& loop, ClientPlan plan, Rules rules, Random random);
+  ~Client();
+
+  void start();
+  bool finished() const { return stage_ == Stage::finished; }
+  bool settled() const { return settled_; }  // it left with nothing open
+  unsigned answered() const { return answered_; }
+  std::string describe() const;
+
+  void on_connected() override;
+  void on_bytes(Bytes bytes) override;
+  void on_end(const Error& why) override;
+
+ private:
+  enum class Stage : std::uint8_t { waiting, connecting, login, ready, condemned, finished };
+  class Cancel;
+
+  void connect();
+  void login(const Message& message);
+  void ready(const Message& message);
+  void on_error(const Message& message, const Reply* wanted);
+  void on_parameter(const Message& message);
+  void check_parameters();
+  void act();
+  void send_batch();
+  void send(const std::vector<Request>& requests);
+  void after_reply();
+  void leave();
+  void vanish();
+  void send_cancel();
+  void maybe_pause();
+  void wait(Duration most);
+  void again_or_finish();
+  void fail(std::string_view text);
+  bool may_break() const;
+
+  SimLoop& loop_;
+  Simulation& sim_;
+  ClientPlan plan_;
+  Rules rules_;
+  Random random_;
+  Script script_;
+  Model model_;
+  Model ahead_;
+  Stage stage_ = Stage::waiting;
+  std::unique_ptr<net::Stream> stream_;
+  std::shared_ptr<Link> link_;
+  Framer framer_{false};
+  bool ssl_answer_due_ = false;
+  bool settled_ = false;
+  Values reported_;
+  std::uint32_t pid_ = 0;
+  std::uint32_t key_ = 0;
+  bool has_key_ = false;
+  unsigned batches_left_;
+  unsigned in_flight_ = 0;
+  unsigned cancels_out_ = 0;     // that may still hit
+  unsigned answered_ = 0;
+  int attempt_ = 0;
+  bool paused_ = false;
+  bool wants_to_leave_ = false;
+  std::vector<std::unique_ptr<Cancel>> cancels_;
+  net::Timer timer_;
+  net::Timer pause_timer_;
+};
+
+}  // namespace pgw::sim

@@ -1,0 +1,25 @@
+// The pooler in a simulated world: its machine of simulated loops, its configuration, and the questions at the end.
+#pragma once
+#include <memory>
+
+#include "network.h"
+#include "services.h"
+#include "simulation.h"
+#include "world.h"
+
+namespace pgw::sim {
+
+class Middle {
+ public:
+  Middle(Simulation& sim, Network& network, SimOffload& offload, SimResolver& resolver,
+         const World::Plan& plan);
+  ~Middle();
+  void check_quiet();  // nothing is leased, waiting or connected to a client
+  void stop();         // the loops stop, then the pooler dies
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace pgw::sim

@@ -1,0 +1,141 @@
+// What a client may expect: PostgreSQL's session semantics, written down a second time and independently of the
+// scripted PostgreSQL. It is fed with the client's requests and says, reply by reply, what must come.
+#pragma once
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "request.h"
+#include "sql.h"
+#include "wire.h"
+
+namespace pgw::sim {
+
+// One expected message, or a run of rows.
+struct Reply {
+  char type = 0;
+  std::string body{};                    // exact, but for E and N
+  std::string sqlstate{};                // E, N
+  std::vector<std::string> others{};     // other bodies that are right as well
+  Statement rows{};                      // D, d with count: a row each
+  std::uint32_t from = 0;
+  std::uint32_t count = 0;
+  bool or_stale = false;               // "cached plan must not change result type" would be right as well
+};
+
+class Model {
+ public:
+  // What is promised: all of PostgreSQL's session, or what transaction mode keeps of it.
+  enum class Promise : std::uint8_t { session, transaction };
+
+  void start(Values initial, Promise promise);
+  void push(Request request) { requests_.push_back(std::move(request)); }
+  // The next reply; null when nothing more must come before the client sends more.
+  const Reply* expected();
+  bool matches(const Message& message);  // against expected()
+  void pop();
+  // An error came in the place of what was expected, and was right to come.
+  void interrupted();
+  bool idle() { return expected() == nullptr; }
+  void run_ahead();  // takes all replies for granted
+
+  char status() const { return state_.block; }
+  bool in_copy() const { return state_.copying; }
+  bool copy_is_extended() const { return state_.copy_extended; }
+  bool skipping() const { return state_.skip; }
+  bool pipeline_open() const { return state_.open && state_.block == 'I'; }
+  bool has_statement(const std::string& name) const { return state_.prepared.contains(name); }
+  int params_of(const std::string& name) const;
+  std::vector<std::string> statement_names() const;
+  // A SELECT portal that can go on; empty when there is none.
+  std::optional<std::string> open_portal() const;
+  bool has_portal(const std::string& name) const { return state_.portals.contains(name); }
+  bool has_savepoint(const std::string& name) const;
+  // May the setting have this value, as far as the client can know?
+  bool may_be(const std::string& setting, const std::string& value) const;
+  // The request that is being answered, for messages.
+  std::string current() const;
+
+ private:
+  struct Prepared {
+    bool empty = false;
+    Statement statement;
+    std::vector<std::uint32_t> types;
+    int version = 0;
+  };
+  struct Portal {
+    Prepared prepared;
+    std::vector<std::string> params;
+    int format = 0;
+    std::uint32_t row = 0;
+    bool spent = false;
+  };
+  struct Mark {
+    std::string name;
+    Values session;
+    Values local;
+    std::map<std::string, int> tables;
+  };
+  struct State {
+    char block = 'I';
+    bool open = false;      // some transaction is under way
+    bool skip = false;
+    bool simple = false;
+    bool several = false;
+    bool copying = false;
+    bool copy_extended = false;
+    std::uint32_t copied = 0;
+    Values session;
+    Values local;
+    std::map<std::string, int> tables;
+    std::vector<Mark> marks;
+    std::map<std::string, Prepared> prepared;
+    std::map<std::string, Portal> portals;
+    std::deque<Statement> pending;
+    std::set<std::string> unknown;  // settings that transaction mode need not have kept
+  };
+
+  void step(const Request& request);
+  void step_statement(const Statement& s, Portal* portal, std::uint32_t limit);
+  void step_utility(const Statement& s);
+  void step_transaction(const Statement& s);
+  void step_setting(const Statement& s);
+  void on_query(const Request& r);
+  void on_parse(const Request& r);
+  void on_bind(const Request& r);
+  void on_describe(const Request& r);
+  void on_execute(const Request& r);
+  void on_function(const Request& r);
+  void on_copy(const Request& r);
+  void rows(const Statement& s, Portal* portal, std::uint32_t limit);
+  void error(std::string sqlstate);
+  void fail();
+  void end_simple();
+  void ready();
+  void add(char type, std::string body = "") { replies_.push_back({type, std::move(body)}); }
+  void done(std::string_view tag);
+  void begin_any();
+  void end_any(bool keep);
+  void restore(const Mark& mark);
+  bool aborted(const Statement& s) const;
+  std::string value(const std::string& setting) const;
+  std::vector<Column> columns(const Statement& s, int format) const;
+  bool stale(const Prepared& p) const;
+  bool touched(const Prepared& p) const;
+  std::vector<std::string> possible(const std::string& setting) const;
+
+  Promise promise_ = Promise::session;
+  Values initial_;
+  std::map<std::string, std::set<std::string>> own_values_;  // all that this client has ever set
+  std::set<std::string> altered_;
+  std::deque<Request> requests_;
+  std::deque<Reply> replies_;
+  std::optional<Request> answering_;
+  State state_;
+  State before_;  // the last step
+};
+
+}  // namespace pgw::sim

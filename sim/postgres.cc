@@ -1,0 +1,88 @@
+#include "postgres.h"
+
+#include <algorithm>
+
+#include "backend.h"
+
+namespace pgw::sim {
+
+Postgres::Postgres(SimLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {}
+
+Postgres::~Postgres() = default;
+
+void Postgres::start() {
+  auto listener = loop_.listen(options_.address, *this);
+  if (!listener) return sim().fail("the scripted PostgreSQL cannot listen");
+  listener_ = std::move(*listener);
+  sim().trace("pg: listening");
+}
+
+void Postgres::stop(bool politely) {
+  sim().trace("pg: stopping {}", politely ? "politely" : "at once");
+  listener_.reset();
+  std::vector<Backend*> all;
+  for (const auto& [pid, backend] : backends_) all.push_back(backend.get());
+  for (Backend* backend : all) backend->die(politely);
+}
+
+void Postgres::kill_one(bool politely) {
+  if (backends_.empty()) return;
+  auto it = backends_.begin();
+  std::advance(it, static_cast<long>(sim().random.below(backends_.size())));
+  it->second->die(politely);
+}
+
+std::size_t Postgres::in_transaction() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      backends_, [](const auto& b) { return b.second->block() != 'I' || !b.second->idle(); }));
+}
+
+std::string Postgres::describe() const {
+  std::string out;
+  for (const auto& [pid, backend] : backends_) out += backend->describe() + "\n";
+  return out;
+}
+
+void Postgres::gone(Backend& backend) {
+  const auto it = backends_.find(backend.pid());
+  if (it == backends_.end()) return;
+  // It may be inside one of its own calls: it dies a little later.
+  dead_.push_back(std::move(it->second));
+  backends_.erase(it);
+  loop_.ready([this] { dead_.clear(); });
+}
+
+void Postgres::cancel(int pid, std::uint32_t key) {
+  const auto it = backends_.find(pid);
+  if (it != backends_.end() && it->second->key() == key) it->second->interrupt();
+}
+
+void Postgres::logged_in(Backend& backend) {
+  if (limit_ == 0) return;
+  unsigned n = 0;
+  for (const auto& [pid, other] : backends_) {
+    if (other->is_session() && !other->holder_left() && other->user() == backend.user() &&
+        other->database() == backend.database())
+      ++n;
+  }
+  if (n > limit_) {
+    sim().fail(fmt::format("{} servers of {}/{}, the limit is {}", n, backend.database(),
+                           backend.user(), limit_));
+  }
+}
+
+bool Postgres::full() const {
+  const auto sessions = std::ranges::count_if(
+      backends_, [](const auto& b) { return b.second->is_session(); });
+  return static_cast<std::size_t>(sessions) >= options_.max_connections;
+}
+
+void Postgres::on_accept(std::unique_ptr<net::Stream> stream) {
+  const int pid = next_pid_++;
+  backends_[pid] = std::make_unique<Backend>(*this, std::move(stream), pid);
+  std::size_t cancels = 0;
+  for (const auto& [number, backend] : backends_) cancels += backend->is_cancel() ? 1 : 0;
+  most_cancels_ = std::max(most_cancels_, cancels);
+}
+
+}  // namespace pgw::sim

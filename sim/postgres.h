@@ -1,0 +1,71 @@
+// A scripted PostgreSQL on a simulated listener: it accepts connections, knows all backends, and crashes and
+// restarts when the world says so.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "network.h"
+#include "sim_loop.h"
+#include "simulation.h"
+
+namespace pgw::sim {
+
+class Backend;
+
+enum class Ask : std::uint8_t { trust, password, md5 };
+
+class Postgres final : public net::ListenSink {
+ public:
+  struct Options {
+    net::Address address{net::Address::Kind::ipv4, "10.0.0.1", 5432};
+    Ask ask = Ask::trust;
+    std::map<std::string, std::string> passwords;  // by user; a user who is not there is refused
+    unsigned max_connections = 100;
+  };
+  Postgres(SimLoop& loop, Options options);
+  ~Postgres();
+
+  void start();
+  void refuse_starting(bool on) { starting_ = on; }  // answers 57P03 while on
+  void stop(bool politely);  // all backends die (57P01, or a reset), and nothing listens
+  void kill_one(bool politely);
+
+  // At most this many backends per (database, user); the simulation fails when there are more. 0: no limit.
+  void set_limit(unsigned most) { limit_ = most; }
+
+  std::size_t backends() const { return backends_.size(); }
+  std::size_t in_transaction() const;
+  std::size_t most_cancels() const { return most_cancels_; }
+  std::string describe() const;
+
+  // For backends.
+  void gone(Backend& backend);
+  void cancel(int pid, std::uint32_t key);
+  void logged_in(Backend& backend);
+  const Options& options() const { return options_; }
+  bool starting() const { return starting_; }
+  bool full() const;
+  SimLoop& loop() { return loop_; }
+  Simulation& sim() { return loop_.simulation(); }
+  std::map<std::string, int> tables;  // number of columns added, by name
+
+  void on_accept(std::unique_ptr<net::Stream> stream) override;
+  void on_accept_failed(const Error&) override {}
+
+ private:
+  SimLoop& loop_;
+  Options options_;
+  std::unique_ptr<net::Listener> listener_;
+  std::map<int, std::unique_ptr<Backend>> backends_;
+  std::vector<std::unique_ptr<Backend>> dead_;
+  bool starting_ = false;
+  unsigned limit_ = 0;
+  int next_pid_ = 100;
+  std::size_t most_cancels_ = 0;
+};
+
+}  // namespace pgw::sim

@@ -1,0 +1,226 @@
+#include "world.h"
+
+#include <algorithm>
+
+#include "middle.h"
+
+namespace pgw::sim {
+
+namespace {
+constexpr std::uint16_t kPostgresPort = 5432;
+constexpr std::uint16_t kSessionPort = 6432;
+constexpr std::uint16_t kTransactionPort = 6543;
+constexpr Time kLimit = Time(2h);        // by then every client must have been served
+constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
+}  // namespace
+
+World::World(std::uint64_t seed, bool direct)
+    : sim_(seed), random_(sim_.random.fork()), network_(sim_),
+      server_loop_(sim_, network_, "pg"), client_loop_(sim_, network_, "clients"), offload_(sim_),
+      resolver_(sim_) {
+  plan.direct = direct;
+  choose();
+}
+
+World::~World() {
+  // What may still hold streams goes first, then the events that may still hold connections.
+  clients_.clear();
+  hostile_.clear();
+  middle_.reset();
+  postgres_.reset();
+  sim_.clear();
+}
+
+Weather World::weather(bool faults) {
+  Weather w;
+  w.latency_least = Duration(random_.between(1, 50));
+  w.latency_most = w.latency_least + Duration(random_.chance(200) ? random_.below(20'000)
+                                                                  : random_.below(300));
+  w.slow = random_.chance(300) ? static_cast<unsigned>(random_.below(30)) : 0;
+  w.split = random_.chance(500) ? 600 : static_cast<unsigned>(random_.below(300));
+  w.window = random_.chance(250) ? random_.between(64, 4096) : random_.between(16, 128) * 1024;
+  if (!faults) return w;
+  if (random_.chance(500)) w.break_chunk = static_cast<unsigned>(random_.between(1, 6));
+  if (random_.chance(300)) w.refuse = static_cast<unsigned>(random_.between(10, 200));
+  if (random_.chance(200)) w.blackhole = static_cast<unsigned>(random_.between(10, 80));
+  return w;
+}
+
+void World::choose() {
+  plan.faults = random_.chance(667);
+  plan.workers = static_cast<unsigned>(random_.between(1, 3));
+  plan.pool_size = static_cast<unsigned>(random_.between(1, 4));
+  plan.overflow = static_cast<unsigned>(random_.chance(500) ? random_.between(1, 2) : 0);
+  plan.restarts = plan.faults && random_.chance(400) ? 1 + static_cast<unsigned>(random_.below(2)) : 0;
+  plan.kills = plan.faults && random_.chance(400) ? static_cast<unsigned>(random_.below(5)) : 0;
+  plan.vanishing = random_.chance(500);
+  plan.cancelling = random_.chance(500);
+  plan.client_weather = weather(plan.faults && random_.chance(600));
+  plan.server_weather = weather(plan.faults && random_.chance(600));
+  plan.hostile = random_.chance(250) ? static_cast<unsigned>(random_.between(1, 4)) : 0;
+  switch (random_.below(4)) {
+    case 0: plan.ask = Ask::password; break;
+    case 1: plan.ask = Ask::md5; break;
+    default: break;
+  }
+  const auto n = static_cast<int>(random_.chance(300) ? random_.between(1, 4)
+                                                      : random_.between(2, 40));
+  const auto most = static_cast<unsigned>(std::min<std::size_t>(60, 500 / static_cast<unsigned>(n)));
+  for (int i = 1; i <= n; ++i) {
+    plan.clients.push_back(client_plan(i, static_cast<unsigned>(random_.between(2, most))));
+  }
+}
+
+ClientPlan World::client_plan(int number, unsigned batches) {
+  ClientPlan c;
+  c.number = number;
+  const bool session = plan.direct || random_.chance(300);
+  c.promise = session ? Model::Promise::session : Model::Promise::transaction;
+  c.address = {net::Address::Kind::ipv4, plan.direct ? "10.0.0.1" : "127.0.0.1",
+               plan.direct ? kPostgresPort : session ? kSessionPort : kTransactionPort};
+  c.user = random_.chance(800) ? "app" : "worker";
+  c.password = c.user + "-secret";
+  if (plan.ask != Ask::trust && random_.chance(30)) {
+    c.refused = true;
+    c.password = "wrong";
+  }
+  c.batches = batches;
+  c.depth = random_.chance(300) ? static_cast<unsigned>(random_.between(2, 8)) : 1;
+  c.think_most = Duration(random_.chance(300) ? random_.below(500'000) : random_.below(5'000));
+  c.start_within = Duration(random_.below(2'000'000));
+  c.asks_ssl = random_.chance(200);
+  if (random_.chance(60)) c.version = 196610;
+  if (plan.cancelling && random_.chance(300)) c.cancels = 200;
+  if (plan.vanishing && random_.chance(300)) c.vanishes = 30;
+  if (random_.chance(150)) c.sleeps = 30;
+  if (random_.chance(200)) c.leaves_open = 1000;
+  c.reconnects = static_cast<unsigned>(random_.below(4));
+  c.taste.client = number;
+  c.taste.sync_in_copy = c.cancels == 0;
+  c.taste.big_rows = random_.chance(100) ? 400 : 40;
+  c.taste.big_size = random_.chance(100) ? 8000 : 400;
+  choose_parameters(c);
+  return c;
+}
+
+void World::choose_parameters(ClientPlan& c) {
+  for (const Setting& s : kSettings) c.initial[s.name] = s.initial;
+  if (random_.chance(700)) {
+    c.parameters.emplace_back("application_name", fmt::format("c{}.0", c.number));
+    c.initial["application_name"] = fmt::format("c{}.0", c.number);
+  }
+  for (const Setting& s : kSettings) {
+    const std::string name = s.name;
+    if (name == "application_name" || !random_.chance(150)) continue;
+    std::string value = name == "client_encoding" ? "LATIN1" : fmt::format("c{}.0", c.number);
+    c.initial[name] = value;
+    if (random_.chance(500)) {
+      c.parameters.emplace_back(name, value);
+    } else {
+      c.options += fmt::format("{}-c {}={}", c.options.empty() ? "" : " ", name, value);
+    }
+  }
+}
+
+void World::build() {
+  network_.set_weather(kPostgresPort, plan.server_weather);
+  network_.set_weather(kSessionPort, plan.client_weather);
+  network_.set_weather(kTransactionPort, plan.client_weather);
+  Postgres::Options options;
+  options.ask = plan.ask;
+  options.passwords = {{"app", "app-secret"}, {"worker", "worker-secret"}};
+  options.max_connections = 1000;
+  postgres_ = std::make_unique<Postgres>(server_loop_, options);
+  postgres_->start();
+  if (!plan.direct) {
+    postgres_->set_limit(plan.pool_size + plan.overflow);
+    middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
+  }
+  const Rules rules{plan.faults, !plan.direct};
+  for (const ClientPlan& c : plan.clients) {
+    clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
+    clients_.back()->start();
+  }
+  for (unsigned i = 0; i < plan.hostile; ++i) {
+    const net::Address to = plan.clients[i % plan.clients.size()].address;
+    hostile_.push_back(std::make_unique<Hostile>(client_loop_, to, static_cast<int>(i),
+                                                 random_.fork()));
+    hostile_.back()->start();
+  }
+}
+
+void World::schedule_faults() {
+  for (unsigned i = 0; i < plan.restarts; ++i) {
+    const Duration when(random_.below(4'000'000));
+    const Duration down(random_.below(3'000'000));
+    const bool politely = random_.chance(500);
+    sim_.after(when, [this, politely] { postgres_->stop(politely); });
+    sim_.after(when + down / 2, [this] { postgres_->refuse_starting(true); });
+    sim_.after(when + down, [this] {
+      postgres_->refuse_starting(false);
+      postgres_->start();
+    });
+  }
+  for (unsigned i = 0; i < plan.kills; ++i) {
+    sim_.after(Duration(random_.below(4'000'000)),
+               [this, politely = random_.chance(500)] { postgres_->kill_one(politely); });
+  }
+}
+
+bool World::all_finished() const {
+  return std::ranges::all_of(clients_, [](const auto& c) { return c->finished(); }) &&
+         std::ranges::all_of(hostile_, [](const auto& h) { return h->finished(); });
+}
+
+// Runs until then, or until nobody has anything to do; false when something is wrong.
+bool World::drive(Time until, bool to_the_end) {
+  std::uint64_t n = 0;
+  while (!sim_.failure() && sim_.next() <= until && sim_.step()) {
+    if (sim_.steps() > kSteps) sim_.fail("too many steps: something is running in circles");
+    if (!to_the_end && ++n % 64 == 0 && all_finished()) break;
+  }
+  return !sim_.failure();
+}
+
+void World::check_end() {
+  std::string late;
+  for (const auto& c : clients_)
+    if (!c->finished()) late += c->describe() + "; ";
+  for (const auto& h : hostile_) late += h->finished() ? "" : "a hostile one; ";
+  if (!late.empty()) return sim_.fail("not served in time: " + late);
+  // Silence may last as long as keep-alive; then everything must be quiet.
+  if (!drive(sim_.now() + 200s, true)) return;
+  if (postgres_->in_transaction() > 0)
+    return sim_.fail("a server is still in a transaction:\n" + postgres_->describe());
+  if (plan.direct && postgres_->backends() > 0)
+    return sim_.fail("a server is left over:\n" + postgres_->describe());
+  if (middle_) middle_->check_quiet();
+}
+
+Verdict World::run() {
+  build();
+  schedule_faults();
+  sim_.trace("world: {}", summary());
+  if (drive(kLimit, false)) check_end();
+  if (middle_ && !sim_.failure()) {
+    middle_->stop();
+    if (network_.open_to(kPostgresPort, 0) > 0) sim_.fail("connections to PostgreSQL are left over");
+    if (network_.detached() > 0) sim_.fail("detached connections are left over");
+  }
+  unsigned answered = 0;
+  for (const auto& c : clients_) answered += c->answered();
+  Verdict out;
+  out.passed = !sim_.failure();
+  out.reason = sim_.failure().value_or("");
+  out.summary = fmt::format("{}, {} replies, {} steps", summary(), answered, sim_.steps());
+  return out;
+}
+
+std::string World::summary() const {
+  return fmt::format("{} clients, {} hostile, pool {}+{}, {} workers{}{}{}, {} restarts, {} kills",
+                     plan.clients.size(), plan.hostile, plan.pool_size, plan.overflow, plan.workers,
+                     plan.faults ? ", faults" : "", plan.vanishing ? ", vanishing" : "",
+                     plan.cancelling ? ", cancels" : "", plan.restarts, plan.kills);
+}
+
+}  // namespace pgw::sim

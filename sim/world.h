@@ -1,0 +1,77 @@
+// One simulated world: everything about it follows from the seed. It is built, run to its end, and judged.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client.h"
+#include "hostile.h"
+#include "network.h"
+#include "postgres.h"
+#include "services.h"
+#include "sim_loop.h"
+#include "simulation.h"
+
+namespace pgw::sim {
+
+struct Verdict {
+  bool passed = false;
+  std::string reason;
+  std::string summary;  // what kind of world it was
+};
+
+class Middle;  // the pooler in its machine (middle.h)
+
+class World {
+ public:
+  World(std::uint64_t seed, bool direct);
+  ~World();
+  Verdict run();
+  Simulation& simulation() { return sim_; }
+
+  // Decided by the seed; a scenario may change them before run().
+  struct Plan {
+    bool direct = false;
+    bool faults = false;
+    unsigned workers = 1;
+    unsigned pool_size = 2;
+    unsigned overflow = 0;
+    unsigned restarts = 0;
+    unsigned kills = 0;
+    bool vanishing = false;
+    bool cancelling = false;
+    Weather client_weather;
+    Weather server_weather;
+    Ask ask = Ask::trust;
+    std::vector<ClientPlan> clients;
+    unsigned hostile = 0;
+  };
+  Plan plan;
+
+ private:
+  void choose();
+  Weather weather(bool faults);
+  ClientPlan client_plan(int number, unsigned batches);
+  void choose_parameters(ClientPlan& client);
+  void build();
+  void schedule_faults();
+  bool all_finished() const;
+  bool drive(Time until, bool to_the_end);
+  void check_end();
+  std::string summary() const;
+
+  Simulation sim_;
+  Random random_;
+  Network network_;
+  SimLoop server_loop_;
+  SimLoop client_loop_;
+  SimOffload offload_;
+  SimResolver resolver_;
+  std::unique_ptr<Postgres> postgres_;
+  std::unique_ptr<Middle> middle_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<Hostile>> hostile_;
+};
+
+}  // namespace pgw::sim

@@ -1,0 +1,272 @@
+#include "client/client.h"
+
+#include "base/check.h"
+#include "client/worker.h"
+#include "server/pool.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+namespace pgw::client {
+
+namespace {
+constexpr Duration kLinger = 5s;
+}
+
+Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid, std::uint32_t key)
+    : worker_(worker), pool_(pool), profile_(pool.profile(admission.settings)), app_(admission.app), pid_(pid), key_(key),
+      mode_(admission.mode) {
+  if (!admission.replication.empty()) {
+    replication_ = std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
+    replication_->emplace_back("replication", admission.replication);
+  }
+  ++pool_.clients;
+  worker_.gauges().clients.add(1);
+}
+
+Client::~Client() {
+  --pool_.clients;
+  worker_.gauges().clients.add(-1);
+}
+
+About Client::about() const {
+  return {.client = {}, .user = pool_.user(), .database = pool_.database(), .app = app_};
+}
+
+void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early) {
+  stream_ = std::move(stream);
+  stream_->send(greeting);
+  pending_ = std::move(early);
+  if (replication_) {
+    waits_since = worker_.loop().now();
+    update_reading();
+    return ask_for_private();
+  }
+  refresh_idle_timer();
+  if (profile_->known) {
+    welcome(profile_->reported);
+    if (!pending_.empty()) serve({});
+    return;
+  }
+  update_reading();
+  pool_.acquire(*this);
+}
+
+void Client::ask_for_private() {
+  if (pool_.acquire_private(*this, *replication_)) return;
+  if (worker_.loop().now() - waits_since >= pool_.settings().pool_timeout) return end(pool_.timed_out_error(*this));
+  idle_timer_ = std::make_unique<net::Timer>([](void* self) { static_cast<Client*>(self)->ask_for_private(); }, this);
+  worker_.loop().arm(*idle_timer_, 50ms);
+}
+
+// What PostgreSQL sends after AuthenticationOk.
+void Client::welcome(const relay::Settings& reported) {
+  phase_ = replication_ ? Phase::raw : Phase::serving;
+  std::string out;
+  for (const auto& [name, value] : reported) wire::write_parameter(out, name, value);
+  wire::write_key(out, pid_, key_);
+  wire::write_ready(out, 'I');
+  stream_->send(out);
+  update_reading();
+}
+
+void Client::granted(server::Server& server) {
+  server_ = &server;
+  leased_groups_ = 0;
+  server_full_ = false;
+  if (replication_) {
+    welcome(server.reported());
+    server.send(std::exchange(pending_, {}));
+    return;
+  }
+  waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
+  if (waiting_for_prepare_) return;
+  if (phase_ == Phase::welcoming) {
+    welcome(profile_->reported);
+    if (!pending_.empty()) return serve({});
+    return maybe_release();
+  }
+  if (!serving_) serve({});
+}
+
+void Client::idle(char status) {
+  if (waiting_for_prepare_) {
+    waiting_for_prepare_ = false;
+    if (!leaving_) {
+      if (phase_ == Phase::serving) return serve({});
+      welcome(profile_->reported);
+      if (!pending_.empty()) return serve({});
+    }
+  }
+  barrier_ = false;
+  leased_groups_ = 0;
+  if (leaving_ && status == 'I') {
+    const Error why = *leaving_;
+    return end(why);
+  }
+  if (stalled_ && (status != 'I' || mode_ == config::Mode::session || !pool_.has_waiters())) {
+    stalled_ = false;
+    return serve({});
+  }
+  maybe_release();
+}
+
+void Client::progressed() {
+  if (!stalled_ || barrier_ || server_->pipeline().groups() > 0) return;
+  stalled_ = false;
+  serve({});
+}
+
+// The lease ends with the transaction, unless the server is the client's for good.
+void Client::maybe_release() {
+  if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
+  if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
+  release();
+}
+
+void Client::release() {
+  server::Server& server = *std::exchange(server_, nullptr);
+  if (drift_) {
+    std::string out;
+    for (const auto& [name, value] : *drift_) {
+      const auto* own = relay::look_up(profile_->reported, name);
+      if (own && *own != value) wire::write_parameter(out, name, *own);
+    }
+    drift_.reset();
+    stream_->send(out);
+  }
+  if (server_full_) {
+    server_full_ = false;
+    update_reading();
+  }
+  if (names_ && names_->empty()) names_.reset();
+  server.give_back(false);
+  if (stalled_) {
+    stalled_ = false;
+    pool_.acquire(*this);
+    update_reading();
+  }
+}
+
+void Client::refused(const Error& why) {
+  log(Level::warning, about(), "refused: {}", why.what());
+  end(why);
+}
+
+void Client::replay_failed(const Error& why) { leaving_ = std::make_unique<Error>(why); }
+
+void Client::deliver(Bytes replies) {
+  stream_->send(replies);
+  if (stream_->queued() >= net::Stream::kHighWater && server_) server_->pause();
+}
+
+void Client::on_drained() {
+  if (server_) server_->resume();
+}
+
+void Client::server_drained() {
+  server_full_ = false;
+  update_reading();
+}
+
+std::size_t Client::client_queued() const { return stream_->queued(); }
+
+void Client::update_reading() {
+  if ((phase_ == Phase::serving || phase_ == Phase::raw) && !blocked() && !server_full_) {
+    stream_->resume();
+  } else {
+    stream_->pause();
+  }
+}
+
+void Client::statement_op(relay::Fate fate) {
+  names_->settle(fate);
+  // What its own Parse of the unnamed statement left on the server is not known now.
+  if (fate != relay::Fate::happened && server_) server_->unnamed = 0;
+}
+
+void Client::reported(Bytes name, Bytes value) {
+  if (mode_ == config::Mode::session) return;
+  if (!drift_) drift_ = std::make_unique<relay::Settings>();
+  relay::remember(*drift_, name, value);
+}
+
+void Client::lost_all_statements() {
+  if (names_) names_->forget_all();
+}
+
+void Client::schema_changed() { pool_.schema_changed(); }
+
+void Client::cancel(std::uint32_t key) {
+  if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
+  server_->cancel();
+}
+
+// PostgreSQL is gone, and so is what the client had there: it must connect again, as without pgweir.
+void Client::lost(const Error& why, bool told) {
+  server_ = nullptr;
+  if (told) return leave(nullptr);
+  const Error error = std::move(Error(Code::connection, "the server closed the connection unexpectedly: " + why.what()))
+                          .with_hint("PostgreSQL ended or was restarted while this client used it.");
+  leave(&error);
+}
+
+void Client::on_end(const Error& why) {
+  log(Level::debug, about(), "client is gone: {}", why.what());
+  leave(nullptr);
+}
+
+void Client::end(const Error& why) { leave(&why); }
+
+void Client::drain(const Error& why) {
+  if (phase_ == Phase::gone) return;
+  const bool busy = server_ && (server_->status() != 'I' || !server_->pipeline().quiet() || skip_ > 0);
+  if (replication_ || (!busy && !waiting.linked())) return end(why);
+  leaving_ = std::make_unique<Error>(why);
+}
+
+void Client::leave(const Error* why) {
+  if (phase_ == Phase::gone) return;
+  phase_ = Phase::gone;
+  pool_.leave(*this);
+  if (replication_) {
+    pool_.abandon_private(*this);
+    server_ = nullptr;
+  }
+  if (server::Server* server = std::exchange(server_, nullptr)) {
+    const bool clean = server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
+    if (clean) {
+      server->give_back(mode_ == config::Mode::session);
+    } else {
+      server->abandon(skip_ > 0 && !skip_drop_);
+    }
+  }
+  if (why) {
+    std::string out;
+    wire::write_error(out, wire::Severity::fatal, *why);
+    stream_->send(out);
+  }
+  net::Stream::close_gently(std::move(stream_), kLinger);
+  idle_timer_.reset();
+  worker_.forget(*this);
+}
+
+void Client::refresh_idle_timer() {
+  const Duration limit = worker_.settings().client_idle_timeout;
+  if (limit == 0us) return idle_timer_.reset();
+  if (!idle_timer_) {
+    idle_timer_ = std::make_unique<net::Timer>(
+        [](void* self) {
+          auto& client = *static_cast<Client*>(self);
+          if (client.server_ && client.server_->status() != 'I') return client.refresh_idle_timer();
+          if (client.waiting.linked() || (client.server_ && !client.server_->pipeline().quiet()))
+            return client.refresh_idle_timer();
+          const auto ms = client.worker_.settings().client_idle_timeout.count() / 1000;
+          client.end(Error(Code::idle_timeout, fmt::format("terminating connection: idle for {} ms", ms))
+                         .with_hint("The limit is client_idle_timeout."));
+        },
+        this);
+  }
+  worker_.loop().arm(*idle_timer_, limit);
+}
+
+}  // namespace pgw::client

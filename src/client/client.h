@@ -1,0 +1,156 @@
+// One client after its login. Its messages are read in client/serve.cc, its statements handled in
+// client/statements.cc, its life told in client/client.cc. Thread: its worker's. Owned by its worker.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/admission.h"
+#include "client/names.h"
+#include "net/loop.h"
+#include "server/server.h"
+#include "server/tenant.h"
+
+namespace pgw::server {
+class Pool;
+}
+
+namespace pgw::client {
+
+class Worker;
+
+class Client final : net::StreamSink, server::Tenant {
+ public:
+  // `pid` and `key` are what the client sends to cancel.
+  Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid, std::uint32_t key);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Takes the stream over and welcomes the client, now or when a server has told what to say.
+  // `early`: bytes that it has sent already.
+  void start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early);
+  // A CancelRequest with this client's key.
+  void cancel(std::uint32_t key);
+  // Told to leave as soon as its transaction is over; at once if it has none.
+  void drain(const Error& why);
+  // Ends it now.
+  void end(const Error& why);
+  std::uint32_t pid() const { return pid_; }
+  net::StreamSink& sink() { return *this; }
+
+ private:
+  enum class Phase : std::uint8_t {
+    welcoming,  // it waits for its first ReadyForQuery
+    serving,
+    raw,        // replication: bytes pass as they are
+    gone
+  };
+
+  // --- its connection ---
+  void on_bytes(Bytes bytes) override;
+  void on_drained() override;
+  void on_end(const Error& why) override;
+
+  // --- its server ---
+  void granted(server::Server& server) override;
+  void refused(const Error& why) override;
+  void deliver(Bytes replies) override;
+  void deliver_renamed_error(Bytes message) override;
+  void statement_op(relay::Fate fate) override;
+  void reported(Bytes name, Bytes value) override;
+  void lost_all_statements() override;
+  void schema_changed() override;
+  void replay_failed(const Error& why) override;
+  void idle(char status) override;
+  void progressed() override;
+  void lost(const Error& why, bool told) override;
+  void server_drained() override;
+  std::size_t client_queued() const override;
+  About about() const override;
+
+  void welcome(const relay::Settings& reported);
+  void ask_for_private();
+  void release();
+  void maybe_release();
+  void leave(const Error* why);
+  void refresh_idle_timer();
+  void update_reading();
+
+  // --- its messages (serve.cc) ---
+  // What becomes of the message at hand.
+  enum class Step : std::uint8_t {
+    keep,      // it is sent as it is
+    drop,      // it was dealt with
+    replaced,  // its front was sent in another form; run_ is where its rest begins
+    stall,     // not before replies have come, or a server; the bytes are kept
+    stop       // the client is gone
+  };
+  struct Frame {
+    char tag;
+    Bytes here;         // of the body, what has arrived
+    std::size_t total;  // with its header
+    bool whole;
+  };
+  void serve(Bytes bytes);
+  bool serve_frames(const char* end);
+  bool ready_for(const Frame& frame, std::size_t& need) const;
+  Step open(const Frame& frame);
+  Step without_server(const Frame& frame);
+  Step begin_group();
+  Step on_query(const Frame& frame);
+  Step on_sync();
+  Step on_copy(const Frame& frame);
+  Step pass(relay::Want want, std::uint8_t flags = 0);
+  Step end_with(const Error& why);
+  Step wait_for_replies(bool all);
+  // Sends what stands before the message at hand, so that something else can be sent.
+  void cut();
+  bool blocked() const { return stalled_ || waiting.linked() || waiting_for_prepare_; }
+
+  // --- its statements (statements.cc) ---
+  Step on_parse(const Frame& frame);
+  Step on_bind(const Frame& frame);
+  Step on_describe(const Frame& frame);
+  Step on_close(const Frame& frame);
+  Step parse_unnamed(const Frame& frame, Bytes text, Bytes types);
+  Step parse_named(Bytes name, Bytes text, Bytes types);
+  // Sees to it that the server has what `name` stands for. keep: as it is. replaced: use `server_name`. drop: there is no
+  // such statement, and the refusal was sent.
+  Step reach(Bytes name, relay::Want want, std::string& server_name);
+  Step refuse(std::string_view kind, Bytes name, relay::Want want);
+  void stand_in();
+  Names& names();
+
+  Worker& worker_;
+  server::Pool& pool_;
+  relay::ProfilePtr profile_;
+  std::unique_ptr<net::Stream> stream_;
+  server::Server* server_ = nullptr;
+  std::unique_ptr<Names> names_;          // null: it has never prepared anything
+  std::unique_ptr<relay::Settings> drift_;  // reported settings that differ from the profile's, while on this server
+  std::string pending_;                   // bytes not dealt with yet; reading is paused while there are any
+  std::string app_;
+  std::size_t skip_ = 0;                  // of a long message's body, still to come
+  std::unique_ptr<net::Timer> idle_timer_;
+  std::unique_ptr<Error> leaving_;        // drained: it goes when its transaction is over
+  const char* run_ = nullptr;             // while serving: from here on nothing was sent yet,
+  const char* at_ = nullptr;              // and here the message at hand begins
+  std::size_t need_ = 0;                  // pending_ must be this long before a look at it is worth while
+  std::unique_ptr<std::string> deallocates_;  // the last Bind's statement is DEALLOCATE of this name
+  std::uint32_t pid_;
+  std::uint32_t key_;
+  std::uint16_t leased_groups_ = 0;       // sent since the lease began
+  Phase phase_ = Phase::welcoming;
+  config::Mode mode_;
+  std::unique_ptr<std::vector<std::pair<std::string, std::string>>> replication_;  // start-up parameters for it
+  bool skip_drop_ = false;
+  bool stalled_ = false;                  // pending_ waits for replies
+  bool waiting_for_prepare_ = false;
+  bool barrier_ = false;                  // nothing further until the server owes nothing
+  std::uint8_t execute_flags_ = 0;        // of relay::Expected, from the last Bind's statement
+  bool serving_ = false;
+  bool server_full_ = false;
+};
+
+}  // namespace pgw::client

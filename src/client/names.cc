@@ -1,0 +1,49 @@
+#include "client/names.h"
+
+#include "base/check.h"
+
+namespace pgw::client {
+
+Names::Look Names::look(std::string_view name, std::uint32_t group) const {
+  for (std::size_t i = pending_.size(); i > first_; --i) {
+    const Change& change = pending_[i - 1];
+    if (change.name != name) continue;
+    if (change.group != group) return {.unsure = true, .value = nullptr};
+    return {.unsure = false, .value = change.value.statement ? &change.value : nullptr};
+  }
+  const auto found = names_.find(name);
+  return {.unsure = false, .value = found == names_.end() ? nullptr : &found->second};
+}
+
+void Names::define(std::string_view name, Value value, std::uint32_t group) {
+  pending_.push_back({std::string(name), std::move(value), group});
+}
+
+void Names::settle(relay::Fate fate) {
+  PGW_ASSERT(first_ < pending_.size());
+  Change& change = pending_[first_];
+  if (fate == relay::Fate::happened) {
+    if (change.value.statement) {
+      names_.insert_or_assign(std::move(change.name), std::move(change.value));
+    } else {
+      names_.erase(change.name);
+    }
+  } else if (fate == relay::Fate::failed && change.name.empty()) {
+    names_.erase(change.name);  // PostgreSQL drops the unnamed statement before it looks at the new text
+  }
+  change = {};
+  if (++first_ == pending_.size()) {
+    pending_.clear();
+    first_ = 0;
+  }
+}
+
+const std::string* Names::name_of(std::string_view server_name) const {
+  for (const auto& [name, value] : names_)
+    if (value.statement->server_name() == server_name) return &name;
+  for (const Change& change : pending_)
+    if (change.value.statement && change.value.statement->server_name() == server_name) return &change.name;
+  return nullptr;
+}
+
+}  // namespace pgw::client

@@ -1,0 +1,108 @@
+#include "client/pooler.h"
+
+#include <algorithm>
+
+namespace pgw::client {
+
+namespace {
+constexpr Duration kDrainTick = 20ms;
+constexpr Duration kDrainGrace = 1s;  // for goodbyes after the limit
+
+Error going() { return Error(Code::shutdown, "terminating connection due to administrator command"); }
+}  // namespace
+
+Result<Rules> make_rules(config::SnapshotPtr snapshot) {
+  std::vector<auth::Userlist::Entry> entries;
+  if (!snapshot->auth.file.empty()) {
+    PGW_TRY(users, auth::load_userlist(snapshot->auth.file));
+    for (const auto& [user, secret] : users.secrets()) entries.push_back({user, secret});
+  }
+  PGW_TRY(own, auth::Userlist::of(snapshot->auth.users));
+  for (const auto& [user, secret] : own.secrets()) entries.push_back({user, secret});
+  return Rules{std::move(snapshot), std::make_shared<const auth::Userlist>(std::move(entries))};
+}
+
+Pooler::Pooler(Rules rules, Machine machine) : machine_(std::move(machine)), rules_(std::move(rules)) {
+  machine_.random.fill(machine_.random.state, reinterpret_cast<char*>(shared_.process_secret.data()),
+                       shared_.process_secret.size());
+  for (unsigned i = 0; i < machine_.loops.size(); ++i) {
+    workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i], *machine_.offload,
+                                                *machine_.resolver, machine_.random));
+    shared_.workers.push_back(workers_.back().get());
+  }
+}
+
+Pooler::~Pooler() {
+  drain_timer_.reset();
+  for (auto& worker : workers_) worker->clear();
+}
+
+Done Pooler::listen() {
+  for (const auto& door : rules_.snapshot->listen) {
+    PGW_TRY(address, net::parse_address(door.address));
+    net::Address at = address;
+    for (auto& worker : workers_) {
+      auto got = worker->listen(at, door.mode);
+      if (!got) return std::unexpected(std::move(got).error());
+      at = *got;  // port 0: all workers share the one that the first was given
+      if (at.kind == net::Address::Kind::unix_path) break;  // one listener; its clients go where their pools live
+    }
+    addresses_.push_back(at);
+  }
+  return {};
+}
+
+void Pooler::reload(Rules rules) {
+  rules_ = rules;
+  for (auto& worker : workers_)
+    worker->loop().post([&worker = *worker, rules]() mutable { worker.configure(std::move(rules)); });
+}
+
+void Pooler::drain(Duration limit, std::move_only_function<void()> done) {
+  workers_.front()->loop().post([this, limit, done = std::move(done)]() mutable {
+    if (drain_timer_) return;
+    drained_ = std::move(done);
+    drain_until_ = workers_.front()->loop().now() + limit;
+    for (auto& worker : workers_) {
+      worker->loop().post([&worker = *worker] {
+        worker.stop_listening();
+        worker.drain(going());
+      });
+    }
+    drain_timer_ =
+        std::make_unique<net::Timer>([](void* self) { static_cast<Pooler*>(self)->drain_tick(); }, this);
+    workers_.front()->loop().arm(*drain_timer_, kDrainTick);
+  });
+}
+
+void Pooler::drain_tick() {
+  net::Loop& loop = workers_.front()->loop();
+  const bool over = loop.now() >= drain_until_;
+  if (counts().clients == 0 || loop.now() >= drain_until_ + kDrainGrace) {
+    drain_timer_->disarm();
+    if (drained_) std::exchange(drained_, {})();
+    return;
+  }
+  if (over) {
+    for (auto& worker : workers_) worker->loop().post([&worker = *worker] { worker.end_all(going()); });
+  }
+  loop.arm(*drain_timer_, kDrainTick);
+}
+
+Pooler::Counts Pooler::counts() const {
+  Counts out;
+  for (const auto& worker : workers_) {
+    const auto& gauges = std::as_const(*worker).gauges();
+    out.clients += gauges.clients.get();
+    out.logins += gauges.logins.get();
+    out.servers += gauges.servers.get();
+    out.leased += gauges.leased.get();
+    out.overflow += gauges.overflow.get();
+    out.waiting += gauges.waiting.get();
+    out.reached |= gauges.reached.get() > 0;
+    out.failing |= gauges.failing.load(std::memory_order_relaxed);
+  }
+  return out;
+}
+
+}  // namespace pgw::client

@@ -1,0 +1,56 @@
+// The whole pooler above the loop: its workers, and what is done to all of them.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "client/worker.h"
+
+namespace pgw::client {
+
+// What a pooler needs from its surroundings; all of it outlives it.
+struct Machine {
+  std::vector<net::Loop*> loops;  // one per worker, run by the caller's threads
+  net::Offload* offload = nullptr;
+  net::Resolver* resolver = nullptr;
+  Random random;
+};
+
+class Pooler {
+ public:
+  Pooler(Rules rules, Machine machine);
+  ~Pooler();  // only when no loop runs any more: closes every connection
+  Pooler(const Pooler&) = delete;
+  Pooler& operator=(const Pooler&) = delete;
+
+  // Opens the listeners; before the loops run.
+  Done listen();
+  std::vector<net::Address> addresses() const { return addresses_; }  // with the ports that were chosen
+  // Any thread.
+  void reload(Rules rules);
+  // No new clients; transactions finish, within `limit`; then `done` is called once, on a worker's thread.
+  void drain(Duration limit, std::move_only_function<void()> done);
+
+  struct Counts {
+    unsigned clients = 0, logins = 0, servers = 0, leased = 0, overflow = 0, waiting = 0;
+    bool reached = false;  // a server was logged in to, and the last attempt of some worker did not fail
+    bool failing = false;
+  };
+  Counts counts() const;  // any thread
+
+ private:
+  void drain_tick();
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Machine machine_;
+  Rules rules_;
+  std::vector<net::Address> addresses_;
+  std::unique_ptr<net::Timer> drain_timer_;  // on the first worker
+  Time drain_until_{};
+  std::move_only_function<void()> drained_;
+};
+
+// The users of a snapshot: those of its file and those it names itself. Reads the file: not on a worker.
+Result<Rules> make_rules(config::SnapshotPtr snapshot);
+
+}  // namespace pgw::client

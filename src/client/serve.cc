@@ -1,0 +1,290 @@
+// What a client sends: cut into messages, given a server, passed on in runs as long as possible.
+#include "base/check.h"
+#include "client/client.h"
+#include "client/worker.h"
+#include "relay/scan.h"
+#include "server/pool.h"
+#include "wire/frame.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+namespace pgw::client {
+
+using relay::Expected;
+using relay::Want;
+
+namespace {
+
+constexpr std::size_t kNamesMax = 64 * 1024;         // of the names in one Bind, Describe or Close
+constexpr std::size_t kQueryLookMax = 256 * 1024;    // a longer query is not searched for words
+constexpr std::size_t kOwedMax = 32 * 1024;          // replies owed; a further group waits
+constexpr std::size_t kOwedInGroupMax = 1'000'000;   // messages without a Sync
+constexpr std::uint16_t kGroupsPerLease = 64;        // then a client with others behind it must queue again
+
+}  // namespace
+
+void Client::on_bytes(Bytes bytes) {
+  if (phase_ == Phase::raw && server_) {
+    server_->send(bytes);
+    server_full_ = server_->queued() >= net::Stream::kHighWater;
+    if (server_full_) update_reading();
+    return;
+  }
+  if (idle_timer_) refresh_idle_timer();
+  if (blocked() || phase_ != Phase::serving || pending_.size() + bytes.size() < need_) {
+    pending_ += bytes;
+    return;
+  }
+  serve(bytes);
+}
+
+// Deals with what is pending, and then with `bytes`.
+void Client::serve(Bytes bytes) {
+  std::string held;
+  if (!pending_.empty()) {
+    pending_ += bytes;
+    held = std::exchange(pending_, {});
+    bytes = held;
+  }
+  need_ = 0;
+  serving_ = true;
+  at_ = run_ = bytes.data();
+  const char* const end = at_ + bytes.size();
+  if (skip_ > 0) {
+    const std::size_t n = std::min(skip_, bytes.size());
+    at_ += n;
+    skip_ -= n;
+    if (skip_drop_) run_ = at_;
+  }
+  if (!serve_frames(end)) return;  // gone
+  serving_ = false;
+  cut();
+  if (at_ < end) pending_.assign(at_, end);
+  if (server_ && server_->queued() >= net::Stream::kHighWater) server_full_ = true;
+  update_reading();
+  if (!blocked()) maybe_release();
+}
+
+void Client::cut() {
+  if (at_ > run_ && server_) server_->send(Bytes(run_, static_cast<std::size_t>(at_ - run_)));
+  run_ = at_;
+}
+
+// Messages from at_ on, as far as they go. False: the client is gone.
+bool Client::serve_frames(const char* end) {
+  while (at_ < end) {
+    const Bytes left(at_, static_cast<std::size_t>(end - at_));
+    wire::Header header;
+    const auto most = static_cast<std::uint32_t>(worker_.settings().max_message);
+    const auto peek = wire::peek_header(left, most, header);
+    if (peek == wire::Peek::need_more) return true;
+    if (peek == wire::Peek::broken) return end_with(wire::broken_header(left, most)) != Step::stop;
+    const std::size_t total = wire::kHeaderBytes + header.body_bytes;
+    const Frame frame{header.tag, left.substr(wire::kHeaderBytes, header.body_bytes), total, left.size() >= total};
+    if (!frame.whole && !ready_for(frame, need_)) return true;
+    const std::size_t here = std::min(total, left.size());
+    skip_drop_ = false;
+    switch (open(frame)) {
+      case Step::keep:
+      case Step::replaced: break;
+      case Step::drop:
+        cut();
+        run_ = at_ + here;
+        skip_drop_ = true;
+        break;
+      case Step::stall: return true;
+      case Step::stop: return false;
+    }
+    at_ += here;
+    skip_ = total - here;
+  }
+  return true;
+}
+
+// Whether a message that is not all there can be begun with; if not, how many bytes to wait for.
+bool Client::ready_for(const Frame& frame, std::size_t& need) const {
+  const bool shared = mode_ == config::Mode::transaction;
+  switch (frame.tag) {
+    case 'd':
+    case 'F': return true;
+    case 'Q':
+      if (frame.total > kQueryLookMax) return true;
+      break;
+    case 'B':
+      if (!shared || wire::read_bind_front(frame.here) || frame.here.size() > kNamesMax) return true;
+      need = 0;
+      return false;
+    case 'P':
+      if (!shared || frame.total > worker_.settings().max_statement_bytes) return true;
+      break;
+    default:
+      if (frame.total > kNamesMax) return true;
+      break;
+  }
+  need = frame.total;
+  return false;
+}
+
+Client::Step Client::end_with(const Error& why) {
+  serving_ = false;
+  log(Level::info, about(), "client is disconnected: {}", why.what());
+  leave(&why);
+  return Step::stop;
+}
+
+Client::Step Client::wait_for_replies(bool all) {
+  stalled_ = true;
+  barrier_ |= all;
+  return Step::stall;
+}
+
+// A message at the front; its head, or all of it, is there.
+Client::Step Client::open(const Frame& frame) {
+  if (frame.tag == 'X') {
+    serving_ = false;
+    cut();
+    skip_ = 0;
+    leave(nullptr);
+    return Step::stop;
+  }
+  if (!server_) {
+    const Step step = without_server(frame);
+    if (step != Step::keep) return step;
+  }
+  if (server_->pipeline().synced()) {
+    const Step step = begin_group();
+    if (step != Step::keep) return step;
+  }
+  if (server_->pipeline().size() > kOwedInGroupMax)
+    return end_with(Error(Code::too_large, fmt::format("more than {} messages without a Sync", kOwedInGroupMax)));
+  const bool shared = mode_ == config::Mode::transaction;
+  switch (frame.tag) {
+    case 'Q': return on_query(frame);
+    case 'P': return shared ? on_parse(frame) : pass(Want::parse);
+    case 'B': return shared ? on_bind(frame) : pass(Want::bind);
+    case 'D': return on_describe(frame);
+    case 'C': return shared ? on_close(frame) : pass(Want::close);
+    case 'E': {
+      const auto flags = std::exchange(execute_flags_, std::uint8_t{0});
+      if (deallocates_) {
+        names().undefine(*deallocates_, server_->group());
+        deallocates_.reset();
+      }
+      return pass(Want::execute, flags);
+    }
+    case 'F':
+      server_->make_dirty();
+      return pass(Want::function);
+    case 'S': return on_sync();
+    case 'H': return Step::keep;
+    case 'd':
+    case 'c':
+    case 'f': return on_copy(frame);
+    default:
+      return end_with(Error(Code::protocol, fmt::format("invalid frontend message type {}",
+                                                        static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
+  }
+}
+
+// keep: there is a server now.
+Client::Step Client::without_server(const Frame& frame) {
+  switch (frame.tag) {
+    case 'S': {  // nothing was sent that it could end
+      std::string out;
+      wire::write_ready(out, 'I');
+      stream_->send(out);
+      return Step::drop;
+    }
+    case 'H':
+    case 'd':
+    case 'c':
+    case 'f': return Step::drop;  // the rest of a COPY that has failed: PostgreSQL ignores it too
+    case 'Q': case 'P': case 'B': case 'D': case 'C': case 'E': case 'F': break;
+    default:
+      return end_with(Error(Code::protocol, fmt::format("invalid frontend message type {}",
+                                                        static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
+  }
+  pool_.acquire(*this);
+  return server_ && !waiting_for_prepare_ ? Step::keep : Step::stall;
+}
+
+// A message that begins a group: the place to take breath.
+Client::Step Client::begin_group() {
+  const auto& pipeline = server_->pipeline();
+  if (!pipeline.quiet()) {
+    if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
+    if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction && pool_.has_waiters())
+      return wait_for_replies(true);
+    return Step::keep;
+  }
+  barrier_ = false;
+  if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
+    cut();
+    waiting_for_prepare_ = server_->prepare(profile_, false);
+    if (waiting_for_prepare_) return Step::stall;
+  }
+  return Step::keep;
+}
+
+Client::Step Client::pass(Want want, std::uint8_t flags) {
+  server_->expect({.want = want, .flags = flags});
+  return Step::keep;
+}
+
+Client::Step Client::on_query(const Frame& frame) {
+  ++leased_groups_;
+  server_->unnamed = 0;
+  std::uint8_t flags = 0;
+  if (!frame.whole) {
+    // Too long to be looked at: whatever it does, it is undone before the next client.
+    server_->make_dirty();
+    barrier_ = true;
+  } else {
+    const auto text = wire::read_query(frame.here);
+    if (!text) return end_with(text.error());
+    const auto scan = relay::scan(*text);
+    if (scan.dirties) server_->make_dirty();
+    if (scan.local_set) flags |= Expected::mild_set;
+    if (scan.reset_all) flags |= Expected::resets;
+    if (scan.unsettles && mode_ == config::Mode::transaction) {
+      barrier_ = true;
+      if (const auto name = relay::deallocated_name(*text)) {
+        const auto look = names().look(*name, server_->group());
+        if (look.unsure) return wait_for_replies(false);
+        if (look.value) {
+          stand_in();
+          names().undefine(*name, server_->group());
+          std::string out;
+          wire::write_query(out, "DEALLOCATE pgweir_gone");
+          server_->send(out);
+          server_->expect({.want = Want::query, .flags = Expected::client_op});
+          return Step::drop;
+        }
+      }
+    }
+  }
+  if (names_ && names_->look({}, server_->group()).value) {
+    names_->undefine({}, server_->group());
+    flags |= Expected::client_op;
+  }
+  return pass(Want::query, flags);
+}
+
+Client::Step Client::on_sync() {
+  ++leased_groups_;
+  if (server_->pipeline().copying_in()) {
+    server_->send_sync();  // it withholds it
+    return Step::drop;
+  }
+  cut();
+  server_->send_sync();
+  return Step::drop;
+}
+
+Client::Step Client::on_copy(const Frame& frame) {
+  if (server_->pipeline().quiet()) return Step::drop;  // the COPY has failed
+  if (frame.tag != 'd') server_->copy_end_sent();
+  return Step::keep;
+}
+
+}  // namespace pgw::client

@@ -1,0 +1,281 @@
+// Prepared statements of transaction mode: a client's names stand for shared statements, and whichever server the
+// client gets is taught what it lacks.
+#include "client/client.h"
+#include "client/worker.h"
+#include "server/pool.h"
+#include "wire/frame.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+namespace pgw::client {
+
+using relay::Expected;
+using relay::Want;
+using server::Prepared;
+
+namespace {
+
+// No server has a statement of such a name: PostgreSQL itself refuses it, at the right place in the stream of
+// replies and with all that an error brings; its text is then put right for the client.
+constexpr std::string_view kNone = "pgweir_none:";
+constexpr std::string_view kTaken = "pgweir_taken:";
+constexpr std::string_view kTooMany = "pgweir_many:";
+constexpr std::string_view kTooBig = "pgweir_big:";
+
+}  // namespace
+
+Names& Client::names() {
+  if (!names_) names_ = std::make_unique<Names>();
+  return *names_;
+}
+
+Client::Step Client::refuse(std::string_view kind, Bytes name, Want want) {
+  cut();
+  std::string asked(kind);
+  asked += name.substr(0, 256);
+  std::string out;
+  wire::write_bind_front(out, {}, asked, 6);
+  out.append(6, '\0');  // no formats, no parameters, no result formats
+  server_->send(out);
+  server_->expect({.want = want, .flags = Expected::renamed});
+  return Step::drop;
+}
+
+Client::Step Client::on_parse(const Frame& frame) {
+  if (!frame.whole) {
+    return end_with(std::move(Error(Code::too_large, fmt::format("a statement of {} bytes is over the limit of {} bytes",
+                                                                 frame.total, worker_.settings().max_statement_bytes)))
+                        .with_hint("The limit is max_statement_bytes."));
+  }
+  const auto parse = wire::read_parse(frame.here);
+  if (!parse) return end_with(parse.error());
+  if (parse->name.empty()) return parse_unnamed(frame, parse->text, parse->types);
+  return parse_named(parse->name, parse->text, parse->types);
+}
+
+Client::Step Client::parse_unnamed(const Frame&, Bytes text, Bytes types) {
+  Names::Value value;
+  value.statement = worker_.statements().intern(0, text, types);
+  value.token = worker_.next_token();
+  const auto& scan = value.statement->scan();
+  if (scan.unsettles) {
+    if (auto name = relay::deallocated_name(text)) {
+      const auto look = names().look(*name, server_->group());
+      if (look.unsure) return wait_for_replies(false);
+      if (look.value) {
+        value.deallocates = std::move(*name);
+        value.statement = worker_.statements().intern(0, "DEALLOCATE pgweir_gone", types);
+        cut();
+        std::string out;
+        wire::write_parse(out, {}, value.statement->text(), types);
+        server_->send(out);
+        server_->unnamed = value.token;
+        names().define({}, std::move(value), server_->group());
+        server_->expect({.want = Want::parse, .flags = Expected::client_op});
+        return Step::drop;
+      }
+    }
+  }
+  server_->unnamed = value.token;
+  names().define({}, std::move(value), server_->group());
+  return pass(Want::parse, Expected::client_op);
+}
+
+Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
+  const auto group = server_->group();
+  const auto look = names().look(name, group);
+  if (look.unsure) return wait_for_replies(false);
+  if (look.value) return refuse(kTaken, name, Want::parse);
+  const auto& settings = worker_.settings();
+  if (names().count() >= settings.client_statements) return refuse(kTooMany, name, Want::parse);
+  if (worker_.statements().bytes() + text.size() > settings.statements_bytes) return refuse(kTooBig, name, Want::parse);
+
+  Names::Value value;
+  const auto scan = relay::scan(text);
+  if (scan.unsettles) {
+    if (auto target = relay::deallocated_name(text)) {
+      const auto its = names().look(*target, group);
+      if (its.unsure) return wait_for_replies(false);
+      if (its.value) {
+        value.deallocates = std::move(*target);
+        text = "DEALLOCATE pgweir_gone";
+      }
+    }
+  }
+  const auto scope = scan.fleeting || drift_ ? worker_.statements().fresh_scope() : profile_->scope;
+  value.statement = worker_.statements().intern(scope, text, types);
+  const auto statement = value.statement;
+  auto& prepared = server_->prepared();
+  const auto has = prepared.has(statement, group);
+  if (has == Prepared::Has::unsure) return wait_for_replies(false);
+  cut();
+  // Only where nothing can have gone wrong before may pgweir answer for PostgreSQL.
+  if (has == Prepared::Has::yes && server_->status() != 'E' && server_->pipeline().groups() == 0) {
+    names().define(name, std::move(value), group);
+    server_->expect({.want = Want::invent, .flags = Expected::client_op, .tag = '1'});
+    server_->deliver_invented();
+    return Step::drop;
+  }
+  std::string out;
+  if (has == Prepared::Has::yes) {
+    wire::write_close(out, 'S', statement->server_name());
+    prepared.close_sent(*statement, group);
+    server_->expect({.want = Want::close, .flags = Expected::ours | Expected::server_op});
+  }
+  wire::write_parse(out, statement->server_name(), text, types);
+  server_->send(out);
+  prepared.parse_sent(statement, group);
+  names().define(name, std::move(value), group);
+  server_->expect({.want = Want::parse,
+                   .flags = Expected::client_op | Expected::server_op | Expected::renamed});
+  return Step::drop;
+}
+
+Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
+  const auto group = server_->group();
+  const auto look = names().look(name, group);
+  if (look.unsure) return wait_for_replies(false);
+  if (!look.value) return refuse(kNone, name, want);
+  const Names::Value& value = *look.value;
+  const auto has = name.empty() ? Prepared::Has::yes : server_->prepared().has(value.statement, group);
+  if (has == Prepared::Has::unsure) return wait_for_replies(false);
+  const auto& scan = value.statement->scan();
+  if (scan.dirties) server_->make_dirty();
+  if (scan.unsettles) barrier_ = true;
+  if (want == Want::bind) {
+    execute_flags_ = scan.local_set ? std::uint8_t{Expected::mild_set} : std::uint8_t{0};
+    deallocates_.reset();
+    if (!value.deallocates.empty()) {
+      deallocates_ = std::make_unique<std::string>(value.deallocates);
+      execute_flags_ |= Expected::client_op;
+      stand_in();
+    }
+  }
+  if (name.empty()) {
+    if (server_->unnamed != value.token) {
+      cut();
+      std::string out;
+      wire::write_parse(out, {}, value.statement->text(), value.statement->types());
+      server_->send(out);
+      server_->expect({.want = Want::parse, .flags = Expected::ours});
+      server_->unnamed = value.token;
+    }
+    return Step::keep;
+  }
+  if (has == Prepared::Has::no) {
+    cut();
+    server_->replay(value.statement, false);
+  }
+  server_name = value.statement->server_name();
+  return Step::replaced;
+}
+
+Client::Step Client::on_bind(const Frame& frame) {
+  const auto front = wire::read_bind_front(frame.here);
+  if (!front && frame.whole) return end_with(Error(Code::protocol, "a Bind message has no end of its names"));
+  if (!front) return end_with(Error(Code::too_large, "the names in a Bind message are too long"));
+  std::string server_name;
+  const Step step = reach(front->statement, Want::bind, server_name);
+  if (step == Step::stall || step == Step::drop) return step;
+  server_->expect({.want = Want::bind, .flags = Expected::renamed});
+  if (step == Step::keep) return step;
+  cut();
+  std::string out;
+  wire::write_bind_front(out, front->portal, server_name, frame.total - wire::kHeaderBytes - front->bytes);
+  server_->send(out);
+  run_ = at_ + wire::kHeaderBytes + front->bytes;
+  return Step::replaced;
+}
+
+Client::Step Client::on_describe(const Frame& frame) {
+  if (mode_ == config::Mode::session && !frame.whole)
+    return end_with(Error(Code::too_large, "the name in a Describe message is too long"));
+  if (!frame.whole) return end_with(Error(Code::too_large, "the name in a Describe message is too long"));
+  const auto target = wire::read_target(frame.here);
+  if (!target) return end_with(target.error());
+  const Want want = target->kind == 'S' ? Want::describe_statement : Want::describe_portal;
+  if (mode_ == config::Mode::session || target->kind == 'P') return pass(want);
+  std::string server_name;
+  const Step step = reach(target->name, want, server_name);
+  if (step == Step::stall || step == Step::drop) return step;
+  server_->expect({.want = want, .flags = Expected::renamed});
+  if (step == Step::keep) return step;
+  cut();
+  std::string out;
+  wire::write_describe(out, 'S', server_name);
+  server_->send(out);
+  return Step::drop;
+}
+
+// The statement stays on the server for others: only the client's name goes.
+Client::Step Client::on_close(const Frame& frame) {
+  if (!frame.whole) return end_with(Error(Code::too_large, "the name in a Close message is too long"));
+  const auto target = wire::read_target(frame.here);
+  if (!target) return end_with(target.error());
+  if (target->kind == 'P') return pass(Want::close);
+  const auto group = server_->group();
+  const auto look = names().look(target->name, group);
+  if (look.unsure) return wait_for_replies(false);
+  std::uint8_t flags = 0;
+  if (look.value) {
+    names().undefine(target->name, group);
+    flags = Expected::client_op;
+  }
+  if (target->name.empty()) {
+    server_->unnamed = 0;
+    return pass(Want::close, flags);
+  }
+  cut();
+  server_->expect({.want = Want::invent, .flags = flags, .tag = '3'});
+  server_->deliver_invented();
+  return Step::drop;
+}
+
+// DEALLOCATE of a protocol-level statement's name is carried out on a statement made for the purpose: the shared one
+// must stay, and PostgreSQL's answer is wanted, whatever it is.
+void Client::stand_in() {
+  cut();
+  std::string out;
+  wire::write_close(out, 'S', "pgweir_gone");
+  server_->expect({.want = Want::close, .flags = Expected::ours});
+  wire::write_parse(out, "pgweir_gone", {}, Bytes("\0\0", 2));
+  server_->expect({.want = Want::parse, .flags = Expected::ours});
+  server_->send(out);
+}
+
+void Client::deliver_renamed_error(Bytes message) {
+  const auto fields = wire::read_fields(message.substr(wire::kHeaderBytes));
+  const auto at = fields.message.find("pgweir_");
+  if (at == Bytes::npos) return deliver(message);
+  const auto close = fields.message.find('"', at);
+  const Bytes found = fields.message.substr(at, close == Bytes::npos ? Bytes::npos : close - at);
+  std::string out;
+  const auto say = [&](Code code, const std::string& text, std::string_view hint = {}) {
+    wire::write_error(out, wire::Severity::error, sqlstate(code), text, hint);
+    deliver(out);
+  };
+  if (found.starts_with(kTaken))
+    return say(Code::duplicate_statement,
+               fmt::format("prepared statement \"{}\" already exists", found.substr(kTaken.size())));
+  if (found.starts_with(kTooMany))
+    return say(Code::too_large,
+               fmt::format("this client has {} prepared statements, which is the limit", names().count()),
+               "The limit is client_statements.");
+  if (found.starts_with(kTooBig))
+    return say(Code::too_large,
+               fmt::format("prepared statements take {} bytes, and the limit is {} bytes",
+                           worker_.statements().bytes(), worker_.settings().statements_bytes),
+               "The limit is statements_bytes.");
+  std::string text(fields.message);
+  if (found.starts_with(kNone)) {
+    if (found.size() == kNone.size())
+      return say(Code::unknown_statement, "unnamed prepared statement does not exist");
+    text.replace(at, kNone.size(), "");
+  } else if (const auto* name = names().name_of(found)) {
+    text.replace(at, found.size(), *name);
+  }
+  wire::write_error(out, wire::Severity::error, fields.sqlstate, text, fields.hint, fields.detail);
+  deliver(out);
+}
+
+}  // namespace pgw::client

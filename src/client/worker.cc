@@ -1,0 +1,204 @@
+#include "client/worker.h"
+
+#include "wire/write.h"
+
+namespace pgw::client {
+
+namespace {
+
+constexpr unsigned kPidBits = 23;               // a pid is positive: 8 bits of worker, 23 of client
+constexpr std::size_t kDerivedMax = 10'000;     // users whose keys are remembered
+constexpr Duration kSweepEvery = 10s;           // for pools that nobody uses any more
+constexpr Duration kLinger = 2s;
+
+std::string pool_key(std::string_view database, std::string_view user) {
+  std::string key(database);
+  key += '\0';
+  return key += user;
+}
+
+}  // namespace
+
+Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net::Offload& offload,
+               net::Resolver& resolver, Random random)
+    : index_(index), shared_(shared), rules_(std::move(rules)), statements_(fmt::format("pgweir_{:x}_", index)),
+      context_{loop, offload, resolver, random, gauges_, statements_},
+      sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {}
+
+Worker::~Worker() { clear(); }
+
+void Worker::clear() {
+  sweep_timer_.disarm();
+  doors_.clear();
+  logins_.clear();
+  clients_.clear();
+  pools_.clear();
+}
+
+Result<net::Address> Worker::listen(const net::Address& address, config::Mode mode) {
+  auto door = std::make_unique<Door>(*this, mode);
+  PGW_TRY(listener, loop().listen(address, *door));
+  const net::Address got = listener->address();
+  door->listener = std::move(listener);
+  doors_.push_back(std::move(door));
+  return got;
+}
+
+void Worker::stop_listening() { doors_.clear(); }
+
+void Worker::Door::on_accept(std::unique_ptr<net::Stream> stream) {
+  worker.accept_failing_ = false;
+  auto login = std::make_unique<Login>(worker, mode, std::move(stream));
+  Login* const at = login.get();
+  worker.logins_.emplace(at, std::move(login));
+}
+
+void Worker::Door::on_accept_failed(const Error& why) {
+  if (std::exchange(worker.accept_failing_, true)) return;  // once, until it works again
+  log(Level::error, {}, "cannot accept clients for the moment: {}", why.what());
+}
+
+void Worker::forget(Login& login) {
+  auto node = logins_.extract(&login);
+  if (!node.empty()) loop().post([dead = std::move(node.mapped())] {});
+}
+
+void Worker::forget(Client& client) {
+  auto node = clients_.extract(client.pid());
+  if (node.empty()) return;
+  shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+  loop().post([dead = std::move(node.mapped())] {});
+}
+
+// The pool lives on one worker, the same for all its clients; the connection goes there, once.
+void Worker::place(Admission admission, std::unique_ptr<net::Stream> stream, std::string early) {
+  const auto hash = std::hash<std::string>()(pool_key(admission.database, admission.user));
+  Worker& home = *shared_.workers[hash % shared_.workers.size()];
+  if (&home == this) return admit(std::move(admission), std::move(stream), std::move(early));
+  net::Stream::detach(std::move(stream), [this, &home, admission = std::move(admission),
+                                          early = std::move(early)](net::Detached detached) mutable {
+    (void)this;
+    home.loop().post([&home, admission = std::move(admission), early = std::move(early),
+                      detached = std::move(detached)]() mutable {
+      struct Nobody final : net::StreamSink {
+        void on_bytes(Bytes) override {}
+        void on_end(const Error&) override {}
+      };
+      static Nobody nobody;  // has no state; the client takes the stream over in this very call
+      early += std::exchange(detached.unread, {});
+      auto stream = home.loop().adopt(std::move(detached), nobody);
+      home.admit(std::move(admission), std::move(stream), std::move(early));
+    });
+  });
+}
+
+void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early) {
+  const auto refuse = [&](const Error& why) {
+    log(Level::warning,
+        {.client = {}, .user = admission.user, .database = admission.database, .app = admission.app},
+        "login refused: {}", why.what());
+    std::string out = admission.greeting;
+    wire::write_error(out, wire::Severity::fatal, why);
+    stream->send(out);
+    net::Stream::close_gently(std::move(stream), kLinger);
+  };
+  if (draining_) return refuse(Error(Code::shutdown, "pgweir is shutting down"));
+  const auto most = settings().max_clients;
+  if (shared_.clients.fetch_add(1, std::memory_order_relaxed) >= most) {
+    shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+    return refuse(Error(Code::too_many_connections, fmt::format("sorry, too many clients already: {} of {}", most, most))
+                      .with_hint("The limit is max_clients."));
+  }
+  server::Pool* pool = pool_for(admission);
+  if (!pool) {
+    shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+    return refuse(
+        Error(Code::unknown_database, fmt::format("database \"{}\" does not exist", admission.database)));
+  }
+  const auto pid = fresh_pid();
+  auto made = std::make_unique<Client>(*this, *pool, admission, pid, context_.random.u32());
+  Client& client = *made;
+  clients_.emplace(pid, std::move(made));
+  stream->set_sink(client.sink());
+  client.start(std::move(stream), std::move(admission.greeting), std::move(early));
+}
+
+server::Pool* Worker::pool_for(const Admission& admission) {
+  auto& slot = pools_[pool_key(admission.database, admission.user)];
+  if (!slot) {
+    const auto* database = snapshot().find(admission.database);
+    if (!database) {
+      pools_.erase(pool_key(admission.database, admission.user));
+      return nullptr;
+    }
+    slot = std::make_unique<server::Pool>(context_, rules_.snapshot, *database, admission.database, admission.user);
+    if (!sweep_timer_.armed()) loop().arm(sweep_timer_, kSweepEvery);
+  }
+  slot->offer_credentials(admission.credentials);
+  return slot.get();
+}
+
+void Worker::sweep() {
+  std::erase_if(pools_, [](const auto& one) { return one.second->unused(); });
+  if (!pools_.empty()) loop().arm(sweep_timer_, kSweepEvery);
+}
+
+std::uint32_t Worker::fresh_pid() {
+  for (;;) {
+    pids_ = (pids_ + 1) & ((1u << kPidBits) - 1);
+    const std::uint32_t pid = (index_ << kPidBits) | pids_;
+    if (pids_ != 0 && !clients_.contains(pid)) return pid;
+  }
+}
+
+void Worker::route_cancel(std::uint32_t pid, std::uint32_t key) {
+  const auto index = pid >> kPidBits;
+  if (index >= shared_.workers.size()) return;
+  Worker& home = *shared_.workers[index];
+  if (&home == this) return cancel(pid, key);
+  home.loop().post([&home, pid, key] { home.cancel(pid, key); });
+}
+
+void Worker::cancel(std::uint32_t pid, std::uint32_t key) {
+  const auto found = clients_.find(pid);
+  if (found != clients_.end()) found->second->cancel(key);
+}
+
+const auth::ScramKeys* Worker::derived(const std::string& user, const std::string& password) const {
+  const auto found = derived_.find(user);
+  return found != derived_.end() && found->second.password == password ? &found->second.keys : nullptr;
+}
+
+void Worker::keep_derived(const std::string& user, const std::string& password, const auth::ScramKeys& keys) {
+  if (derived_.size() >= kDerivedMax) derived_.clear();
+  derived_.insert_or_assign(user, Derived{password, keys});
+}
+
+void Worker::configure(Rules rules) {
+  const Rules old = std::exchange(rules_, std::move(rules));
+  for (auto& [key, pool] : pools_) {
+    if (const auto* database = snapshot().find(pool->database())) {
+      pool->configure(rules_.snapshot, *database);
+    } else {
+      pool->retire_all("its database is not configured any more");
+    }
+  }
+}
+
+void Worker::drain(const Error& why) {
+  draining_ = true;
+  std::vector<Client*> all;
+  all.reserve(clients_.size());
+  for (auto& [pid, client] : clients_) all.push_back(client.get());
+  for (Client* client : all) client->drain(why);
+}
+
+void Worker::end_all(const Error& why) {
+  std::vector<Client*> all;
+  all.reserve(clients_.size());
+  for (auto& [pid, client] : clients_) all.push_back(client.get());
+  for (Client* client : all) client->end(why);
+  for (auto& [key, pool] : pools_) pool->retire_all("pgweir stops");
+}
+
+}  // namespace pgw::client

@@ -1,0 +1,107 @@
+// One thread's share of the pooler: it accepts and logs in whoever comes, and serves the pools that live on it.
+// Thread: its loop's, but for what says otherwise.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "auth/userlist.h"
+#include "client/client.h"
+#include "client/login.h"
+#include "config/snapshot.h"
+#include "server/context.h"
+#include "server/pool.h"
+
+namespace pgw::client {
+
+// What all workers share; changed as a whole by a reload, and then posted to each.
+struct Rules {
+  config::SnapshotPtr snapshot;
+  std::shared_ptr<const auth::Userlist> users;
+};
+
+// What all workers share for good.
+struct Shared {
+  auth::Key process_secret{};
+  std::atomic<std::uint32_t> clients{0};  // logged in, on all workers: max_clients is exact
+  std::vector<class Worker*> workers;
+};
+
+class Worker {
+ public:
+  Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net::Offload& offload,
+         net::Resolver& resolver, Random random);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  Result<net::Address> listen(const net::Address& address, config::Mode mode);  // before the loop runs
+  void stop_listening();
+  void configure(Rules rules);
+  // No new clients; those that are there go when their transactions are over.
+  void drain(const Error& why);
+  void end_all(const Error& why);
+  // Destroys every connection. The loop does not run any more.
+  void clear();
+
+  // --- for logins and clients ---
+  void place(Admission admission, std::unique_ptr<net::Stream> stream, std::string early);
+  void route_cancel(std::uint32_t pid, std::uint32_t key);
+  void forget(Login& login);
+  void forget(Client& client);
+  const auth::ScramKeys* derived(const std::string& user, const std::string& password) const;
+  void keep_derived(const std::string& user, const std::string& password, const auth::ScramKeys& keys);
+  const config::Snapshot& snapshot() const { return *rules_.snapshot; }
+  const config::Settings& settings() const { return rules_.snapshot->settings; }
+  const auth::Userlist& users() const { return *rules_.users; }
+  const auth::Key& process_secret() const { return shared_.process_secret; }
+  bool draining() const { return draining_; }
+  server::Context& context() { return context_; }
+  net::Loop& loop() { return context_.loop; }
+  relay::Statements& statements() { return statements_; }
+  stats::Gauges& gauges() { return gauges_; }            // reading it: any thread
+  const stats::Gauges& gauges() const { return gauges_; }
+  std::uint64_t next_token() { return ++tokens_; }
+  std::size_t client_count() const { return clients_.size(); }
+
+ private:
+  struct Door final : net::ListenSink {
+    Door(Worker& owner, config::Mode its_mode) : worker(owner), mode(its_mode) {}
+    void on_accept(std::unique_ptr<net::Stream> stream) override;
+    void on_accept_failed(const Error& why) override;
+    Worker& worker;
+    config::Mode mode;
+    std::unique_ptr<net::Listener> listener;
+  };
+  void admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early);
+  server::Pool* pool_for(const Admission& admission);
+  void cancel(std::uint32_t pid, std::uint32_t key);
+  void sweep();
+  std::uint32_t fresh_pid();
+
+  unsigned index_;
+  Shared& shared_;
+  Rules rules_;
+  stats::Gauges gauges_;
+  relay::Statements statements_;
+  server::Context context_;
+  std::unordered_map<std::string, std::unique_ptr<server::Pool>> pools_;  // by database, NUL, user
+  std::unordered_map<Login*, std::unique_ptr<Login>> logins_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Client>> clients_;    // by pid
+  std::vector<std::unique_ptr<Door>> doors_;
+  struct Derived {
+    std::string password;
+    auth::ScramKeys keys;
+  };
+  std::unordered_map<std::string, Derived> derived_;
+  std::uint32_t pids_ = 0;
+  std::uint64_t tokens_ = 0;
+  bool draining_ = false;
+  bool accept_failing_ = false;
+  net::Timer sweep_timer_;
+};
+
+}  // namespace pgw::client

@@ -1,0 +1,129 @@
+#include "config/print.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "config/names.h"
+#include "config/values.h"
+
+namespace pgw::config {
+namespace {
+
+std::string_view unit(const Row& row) {
+  switch (row.kind) {
+    case Kind::Count:
+      return "count";
+    case Kind::Size:
+      return "bytes";
+    case Kind::Span:
+      return "time";
+    case Kind::Text:
+      return "text";
+    case Kind::Address:
+      return "address";
+  }
+  return {};
+}
+
+std::string bounds(const Row& row) {
+  switch (row.kind) {
+    case Kind::Count:
+      return fmt::format("{} to {}", row.least, row.most);
+    case Kind::Size:
+      return fmt::format("{} to {}", size_text(row.least), size_text(row.most));
+    case Kind::Span:
+      return fmt::format("{} to {}", span_text(Span{static_cast<std::int64_t>(row.least)}),
+                         span_text(Span{static_cast<std::int64_t>(row.most)}));
+    case Kind::Text:
+      return one_of(split_words(row.words));
+    case Kind::Address:
+      return "any";
+  }
+  return {};
+}
+
+std::string scopes(const Row& row) {
+  static constexpr std::pair<Scope, std::string_view> kNames[] = {
+      {GLOBAL, "global"}, {DATABASE, "database"}, {USER, "user"}, {APP, "app"}};
+  std::string out;
+  for (const auto& [scope, name] : kNames)
+    if ((row.scopes & scope) != 0) out += (out.empty() ? "" : ", ") + std::string(name);
+  return out;
+}
+
+std::string_view reload(OnReload on_reload) {
+  return on_reload == OnReload::live ? "live" : "restart";
+}
+
+// A cell of a table in Markdown: a bar would end it.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
+  return out;
+}
+
+constexpr std::string_view kSections[][2] = {
+    {"listen", "[[listen]]"}, {"auth", "[auth]"}, {"databases", "[databases.NAME]"}};
+
+}  // namespace
+
+std::string print_settings() {
+  const Settings defaults;
+  std::string out =
+      "# At the top of the file; those of scope database also in [databases.NAME].\n\n";
+  for (const Row& row : rows())
+    out += fmt::format("{} = {}\n    {}\n    {}: {}; scope: {}; on reload: {}\n", row.name,
+                       value_text(row, defaults), row.help, unit(row), bounds(row), scopes(row),
+                       reload(row.on_reload));
+  for (const auto& [section, title] : kSections) {
+    out += fmt::format("\n# {}\n\n", title);
+    for (const Key& key : keys())
+      if (key.section == section)
+        out += fmt::format("{}\n    {}\n    {}; default: {}; on reload: {}\n", key.name, key.help,
+                           key.values, key.fallback, reload(key.on_reload));
+  }
+  return out;
+}
+
+std::string print_markdown() {
+  const Settings defaults;
+  std::string out =
+      "# Settings\n\n"
+      "Written by `tools/docs.py` from `pgweir config --markdown`; change "
+      "`src/config/settings.def` "
+      "or `src/config/names.cc` instead.\n\n"
+      "One TOML file, given by `pgweir serve --config FILE`; `pgweir check FILE` says what is "
+      "wrong in "
+      "it, and SIGHUP reads it again. A time is text with a unit (`\"100ms\"`, `\"30s\"`, "
+      "`\"5m\"`, "
+      "`\"1h\"`, `\"2d\"`) or an integer (seconds). A size is an integer (bytes) or text with a "
+      "unit "
+      "(`\"64kB\"`, `\"64MB\"`, `\"1GiB\"`; all 1024-based).\n\n"
+      "## At the top of the file\n\n"
+      "Settings of scope database are the default of all databases here, and may be set for one in "
+      "`[databases.NAME]`. \"restart\": a reload does not change it.\n\n"
+      "| setting | default | values | scope | on reload | what it does |\n"
+      "|---|---|---|---|---|---|\n";
+  for (const Row& row : rows())
+    out += fmt::format("| `{}` | `{}` | {}: {} | {} | {} | {} |\n", row.name,
+                       value_text(row, defaults), unit(row), bounds(row), scopes(row),
+                       reload(row.on_reload), cell(row.help));
+  for (const auto& [section, title] : kSections) {
+    out += fmt::format("\n## `{}`\n\n", title);
+    if (section == "listen")
+      out +=
+          "Any number of them. With none, `127.0.0.1:5432` is session and `127.0.0.1:6543` is "
+          "transaction: only this machine can connect until an address says otherwise.\n\n";
+    if (section == "databases")
+      out += "One per name that clients ask for; `[databases.\"*\"]` is for every other name.\n\n";
+    out += "| key | default | values | on reload | what it does |\n|---|---|---|---|---|\n";
+    for (const Key& key : keys())
+      if (key.section == section)
+        out += fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, key.fallback, key.values,
+                           reload(key.on_reload), cell(key.help));
+  }
+  return out;
+}
+
+}  // namespace pgw::config

@@ -1,0 +1,78 @@
+// The whole configuration as one immutable value; a reload makes a new one. Thread: any (shared_ptr
+// to const).
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace pgw::config {
+
+enum class Mode : std::uint8_t { session, transaction };
+enum class Loop : std::uint8_t { automatic, io_uring, epoll };
+enum class AuthMethod : std::uint8_t { trust, password, md5, scram_sha_256 };
+
+// Each as a file spells it: "session", "auto", "scram-sha-256".
+std::string_view text(Mode mode);
+std::string_view text(Loop loop);
+std::string_view text(AuthMethod method);
+
+struct Listen {
+  std::string address;  // "127.0.0.1:5432", "[::1]:5432", "*:5432", "/run/pgweir/.s.PGSQL.5432"
+  Mode mode = Mode::session;
+  bool operator==(const Listen&) const = default;
+};
+
+// Only this machine can reach the default listeners: without an [auth] section anybody who connects
+// is let in, and that must not become true of a whole network by leaving something out. A container
+// that serves others says address = "*:5432".
+std::vector<Listen> default_listeners();
+
+// Where a database name leads. An empty dbname, user or password means: the client's own.
+struct Upstream {
+  std::string host = "localhost";  // a name, a numeric address, or the folder of a Unix socket
+  std::uint16_t port = 5432;
+  std::string dbname;
+  std::string user;
+  std::optional<std::string> password;
+  std::vector<std::pair<std::string, std::string>> parameters;  // start-up parameters for servers
+  bool operator==(const Upstream&) const = default;
+};
+
+struct Database {
+  std::string name;  // "*" for the wildcard
+  Upstream upstream;
+  Settings settings;  // global ones with this database's own on top
+  bool operator==(const Database&) const = default;
+};
+
+struct Auth {
+  AuthMethod method = AuthMethod::trust;
+  std::string file;  // relative ones are already joined to the configuration file's folder
+  // Users and their secrets (plain, or as in the file), besides those of the file.
+  std::vector<std::pair<std::string, std::string>> users;
+  bool operator==(const Auth&) const = default;
+};
+
+struct Snapshot {
+  Settings settings;
+  Loop loop = Loop::automatic;  // settings.loop, as a value
+  std::vector<Listen> listen;
+  Auth auth;
+  std::map<std::string, Database, std::less<>> databases;
+  // The database of this name, else the wildcard, else null.
+  const Database* find(std::string_view name) const;
+};
+
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// What is allowed but worth a line in the log at start and after a reload.
+std::vector<std::string> warnings(const Snapshot& snapshot);
+
+}  // namespace pgw::config

@@ -1,0 +1,206 @@
+#include "daemon/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+
+#include "config/address.h"
+#include "config/file.h"
+#include "config/print.h"
+#include "config/zero.h"
+
+namespace pgw::daemon {
+namespace {
+
+using config::Mode;
+
+struct Options {
+  std::string url;
+  std::string file;
+  std::vector<std::string> session;
+  std::vector<std::string> transaction;
+  std::vector<std::string> set;
+  std::vector<std::pair<std::string, std::string>> settings;
+  bool markdown = false;
+};
+
+Command answer(std::string text, int exit_code) {
+  Command command;
+  command.text = std::move(text);
+  if (!command.text.ends_with('\n')) command.text += '\n';
+  command.exit_code = exit_code;
+  return command;
+}
+
+Command wrong(std::string_view text) {
+  return answer(fmt::format("pgweir: {}", text), kWrongUsage);
+}
+
+void add_serve(CLI::App& serve, Options& options) {
+  serve
+      .add_option("url", options.url,
+                  "postgresql://user:password@host:port/dbname, instead of a file")
+      ->type_name("URL");
+  serve.add_option("--config", options.file, "the configuration file")->type_name("FILE");
+  serve.add_option("--session", options.session, "listen here in session mode, may be repeated")
+      ->type_name("ADDR:PORT")
+      ->take_all()
+      ->expected(1);
+  serve
+      .add_option("--transaction", options.transaction,
+                  "listen here in transaction mode, may be repeated")
+      ->type_name("ADDR:PORT")
+      ->take_all()
+      ->expected(1);
+  static constexpr const char* kSettings[][3] = {
+      {"http", "ADDR:PORT", "serve /health here; \"\": nowhere"},
+      {"workers", "N", "threads with an event loop each; 0: one per core"},
+      {"loop", "LOOP", "auto, io_uring or epoll"},
+      {"log_level", "LEVEL", "trace, debug, info, warning or error"},
+      {"log_format", "FORMAT", "text or json"},
+  };
+  for (const auto& [name, type, help] : kSettings) {
+    std::string flag = std::string("--") + name;
+    std::ranges::replace(flag, '_', '-');
+    serve
+        .add_option_function<std::string>(
+            flag,
+            [&options, key = std::string(name)](const std::string& value) {
+              options.settings.emplace_back(key, value);
+            },
+            help)
+        ->type_name(type);
+  }
+  serve
+      .add_option("--set", options.set, "any other setting of `pgweir config`; wins over the file")
+      ->type_name("NAME=VALUE")
+      ->take_all()
+      ->expected(1);
+}
+
+Done add_listeners(const std::vector<std::string>& given, Mode mode, Overrides& overrides) {
+  for (const std::string& one : given) {
+    auto address = config::canonical_address(one);
+    if (!address) return fail(Code::configuration, "--{}: {}", text(mode), address.error().what());
+    overrides.listen.push_back({std::move(*address), mode});
+  }
+  return {};
+}
+
+// Settings are tried here, so that they can be applied later without failing.
+Result<Overrides> read_overrides(const Options& options) {
+  Overrides overrides;
+  PGW_DO(add_listeners(options.session, Mode::session, overrides));
+  PGW_DO(add_listeners(options.transaction, Mode::transaction, overrides));
+  overrides.settings = options.settings;
+  for (const std::string& one : options.set) {
+    const auto equals = one.find('=');
+    if (equals == one.npos)
+      return fail(Code::configuration, "--set {}: expected NAME=VALUE, such as pool_size=10", one);
+    overrides.settings.emplace_back(one.substr(0, equals), one.substr(equals + 1));
+  }
+  config::Settings scratch;
+  for (const auto& [name, value] : overrides.settings) {
+    const config::Row* row = config::find_row(name);
+    if (!row)
+      return fail(Code::configuration, "--set {}: no such setting; `pgweir config` lists them",
+                  name);
+    PGW_DO(set_any(*row, scratch, value));
+  }
+  return overrides;
+}
+
+Result<config::SnapshotPtr> read_source(const Command& command) {
+  if (command.url.empty()) return config::load(command.config_path);
+  auto snapshot = config::from_url(command.url);
+  if (snapshot) return snapshot;
+  return fail(Code::configuration, "the URL: {}", snapshot.error().what());
+}
+
+Command serve_command(const Options& options) {
+  if (options.url.empty() == options.file.empty())
+    return wrong(
+        "serve needs either a URL (postgresql://user:password@host/dbname) or --config FILE");
+  Command command;
+  command.url = options.url;
+  command.config_path = options.file;
+  auto overrides = read_overrides(options);
+  if (!overrides) return wrong(overrides.error().what());
+  command.overrides = std::move(*overrides);
+  auto snapshot = read_again(command);
+  if (!snapshot) return answer(snapshot.error().what(), kWrongUsage);
+  command.kind = Command::Kind::serve;
+  command.snapshot = std::move(*snapshot);
+  return command;
+}
+
+Command check_command(const Options& options) {
+  const auto snapshot = config::load(options.file);
+  if (!snapshot) return answer(snapshot.error().what(), kWrongUsage);
+  std::string text = options.file + ": OK";
+  for (const std::string& warning : warnings(**snapshot)) text += "\nwarning: " + warning;
+  return answer(std::move(text), kOk);
+}
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv) {
+  Options options;
+  CLI::App app("A PostgreSQL connection pooler: session semantics at transaction-mode density.",
+               "pgweir");
+  app.set_version_flag("--version", "pgweir " PGW_VERSION);
+  app.require_subcommand(1);
+  CLI::App* serve = app.add_subcommand("serve", "Accept clients and pass them on to PostgreSQL.");
+  add_serve(*serve, options);
+  CLI::App* check = app.add_subcommand("check", "Say what is wrong in a configuration file.");
+  check->add_option("file", options.file, "the configuration file")->required()->type_name("FILE");
+  CLI::App* config = app.add_subcommand("config", "Print all settings with their documentation.");
+  config->add_flag("--markdown", options.markdown, "as docs/settings.md");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const bool asked = app.exit(error, out, err) == 0;
+    return answer(asked ? out.str() : "pgweir: " + err.str(), asked ? kOk : kWrongUsage);
+  }
+  if (serve->parsed()) return serve_command(options);
+  if (check->parsed()) return check_command(options);
+  return answer(options.markdown ? config::print_markdown() : config::print_settings(), kOk);
+}
+
+config::SnapshotPtr overridden(const Overrides& overrides, const config::SnapshotPtr& snapshot) {
+  auto next = std::make_shared<config::Snapshot>(*snapshot);
+  for (const Mode mode : {Mode::session, Mode::transaction}) {
+    const auto same = [&](const config::Listen& listen) { return listen.mode == mode; };
+    if (std::ranges::any_of(overrides.listen, same)) std::erase_if(next->listen, same);
+  }
+  next->listen.insert(next->listen.end(), overrides.listen.begin(), overrides.listen.end());
+  for (const auto& [name, value] : overrides.settings) {
+    const config::Row& row = *config::find_row(name);
+    // They were tried when the command line was read.
+    (void)set_any(row, next->settings, value);
+    for (auto& [key, database] : next->databases) (void)set_any(row, database.settings, value);
+  }
+  for (const config::Loop loop :
+       {config::Loop::automatic, config::Loop::io_uring, config::Loop::epoll})
+    if (next->settings.loop == text(loop)) next->loop = loop;
+  return next;
+}
+
+Result<config::SnapshotPtr> read_again(const Command& command) {
+  PGW_TRY(snapshot, read_source(command));
+  auto next = overridden(command.overrides, snapshot);
+  // The kernel would let both listen (SO_REUSEPORT) and give each client to either.
+  for (std::size_t i = 0; i < next->listen.size(); ++i) {
+    const auto& [address, mode] = next->listen[i];
+    for (std::size_t k = 0; k < i && !address.ends_with(":0"); ++k)
+      if (next->listen[k].address == address)
+        return fail(
+            Code::configuration,
+            "{} is listened on twice ({} and {}); pass another with --session or --transaction",
+            address, text(next->listen[k].mode), text(mode));
+  }
+  return next;
+}
+
+}  // namespace pgw::daemon

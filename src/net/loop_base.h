@@ -1,0 +1,39 @@
+// What both real backends share: clock, timers, mailbox and the memory for outboxes.
+#pragma once
+#include <atomic>
+#include <optional>
+
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "net/outbox.h"
+#include "net/timers.h"
+
+namespace pgw::net {
+
+class LoopBase : public Loop {
+ public:
+  void stop() final;
+  Time now() const final { return now_; }
+  void post(std::move_only_function<void()> work) final { mailbox_.post(std::move(work)); }
+  void arm(Timer& timer, Duration after) final { timers_.arm(timer, now_ + after); }
+
+  ChunkPool& chunks() { return chunks_; }
+
+ protected:
+  LoopBase() { read_clock(); }
+
+  bool stopping() const { return stop_.load(); }
+  void read_clock();
+  // How long a wait may last; empty: until something happens. Zero when `busy`.
+  std::optional<Duration> patience(bool busy);
+
+  ChunkPool chunks_;
+  Timers timers_;
+  Mailbox mailbox_;
+  Time now_{};
+
+ private:
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace pgw::net

@@ -1,0 +1,14 @@
+#include "net/epoll_loop.h"
+#include "net/uring_loop.h"
+
+namespace pgw::net {
+
+Result<std::unique_ptr<Loop>> make_loop(Backend backend) {
+  if (backend != Backend::epoll) {
+    auto loop = UringLoop::make();
+    if (loop || backend == Backend::io_uring) return loop;
+  }
+  return std::make_unique<EpollLoop>();
+}
+
+}  // namespace pgw::net

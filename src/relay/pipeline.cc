@@ -1,0 +1,189 @@
+#include "relay/pipeline.h"
+
+#include <utility>
+
+namespace pgw::relay {
+namespace {
+
+Verdict broken(Verdict verdict) {
+  verdict.known = false;
+  verdict.forward = false;
+  return verdict;
+}
+
+}  // namespace
+
+void Pipeline::push(Expected entry) {
+  queue_.push_back(entry);
+  if (ends_group(entry.want)) {
+    ++groups_;
+    unsynced_ = false;
+  } else if (entry.want != Want::invent) {
+    unsynced_ = true;
+  }
+}
+
+bool Pipeline::push_sync() {
+  if (copy_open_) {
+    ++withheld_;
+    return false;
+  }
+  push({.want = Want::sync});
+  return true;
+}
+
+void Pipeline::push_copy_end() {
+  copy_open_ = false;
+  withheld_ = 0;
+  if (!queue_.empty()) queue_.push_back({.want = Want::copy_end});
+}
+
+// Takes the front entry because its reply has come, and the markers behind it that have lost their meaning.
+void Pipeline::pop(Effects& effects) {
+  const Expected entry = queue_.front();
+  queue_.pop_front();
+  groups_ -= ends_group(entry.want);
+  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, Fate::happened);
+  while (!queue_.empty() && queue_.front().want == Want::copy_end) queue_.pop_front();
+}
+
+void Pipeline::drop_front(Effects& effects, Fate fate) {
+  const Expected entry = queue_.front();
+  queue_.pop_front();
+  groups_ -= ends_group(entry.want);
+  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, fate);
+}
+
+// An error: everything up to the next Sync is skipped by PostgreSQL, a simple Query too.
+void Pipeline::fail_group(Effects& effects) {
+  for (Fate fate = Fate::failed; !queue_.empty() && queue_.front().want != Want::sync; fate = Fate::skipped)
+    drop_front(effects, fate);
+  if (queue_.empty()) unsynced_ = true;
+}
+
+char Pipeline::invented(Effects& effects) {
+  if (queue_.empty() || queue_.front().want != Want::invent) return 0;
+  const char tag = queue_.front().tag;
+  pop(effects);
+  return tag;
+}
+
+void Pipeline::abandon(Effects& effects) {
+  while (!queue_.empty()) drop_front(effects, Fate::skipped);
+  copying_ = copy_open_ = unsynced_ = false;
+  withheld_ = 0;
+}
+
+// CopyInResponse: what was sent behind it, up to CopyDone or CopyFail, was read as COPY data.
+void Pipeline::begin_copy() {
+  copying_ = true;
+  copy_open_ = true;
+  for (std::size_t i = 1; i < queue_.size();) {
+    if (queue_.at(i).want == Want::copy_end) {
+      copy_open_ = false;
+      break;
+    }
+    if (queue_.at(i).want == Want::sync) {
+      --groups_;
+      queue_.erase(i);
+    } else {
+      ++i;
+    }
+  }
+  // The Sync of an extended query may have been among them: then it is still to come.
+  const Want last = queue_.back().want;
+  unsynced_ = !ends_group(last);
+}
+
+// The COPY is over, well or not: its end, if the client has sent it, has no meaning any more.
+void Pipeline::end_copy() {
+  if (!copying_) return;
+  copying_ = copy_open_ = false;
+  for (std::size_t i = 1; i < queue_.size(); ++i) {
+    if (queue_.at(i).want != Want::copy_end) continue;
+    queue_.erase(i);
+    return;
+  }
+}
+
+Verdict Pipeline::ready(Verdict verdict, Effects& effects) {
+  if (queue_.empty() || !ends_group(queue_.front().want)) return broken(verdict);
+  copying_ = copy_open_ = false;
+  withheld_ = 0;
+  verdict.ready = true;
+  pop(effects);
+  return verdict;
+}
+
+Verdict Pipeline::error(Verdict verdict, Effects& effects) {
+  if (copy_open_) verdict.syncs = std::exchange(withheld_, 0);
+  end_copy();
+  if (queue_.empty()) return verdict;  // FATAL out of the blue
+  const Expected entry = queue_.front();
+  verdict.quiet_error = entry.has(Expected::quiet);
+  verdict.forward = !verdict.quiet_error;
+  if (!ends_group(entry.want)) fail_group(effects);
+  return verdict;
+}
+
+// CommandComplete, EmptyQueryResponse or PortalSuspended.
+Verdict Pipeline::complete(Verdict verdict, Effects& effects) {
+  if (queue_.empty()) return broken(verdict);
+  const Want want = queue_.front().want;
+  if (want != Want::execute && want != Want::query) return broken(verdict);
+  end_copy();
+  if (want == Want::execute) pop(effects);
+  return verdict;
+}
+
+Verdict Pipeline::reply(char tag, Effects& effects) {
+  Verdict verdict;
+  if (!queue_.empty()) {
+    verdict.entry = queue_.front();
+    verdict.forward = !verdict.entry.has(Expected::ours);
+  }
+  const auto take = [&](Want want) {
+    if (queue_.empty() || queue_.front().want != want) return broken(verdict);
+    pop(effects);
+    return verdict;
+  };
+  switch (tag) {
+    case 'D':
+    case 'd':
+    case 'c':
+    case 'H':
+    case 'V': return queue_.empty() ? broken(verdict) : verdict;
+    case 'N':
+    case 'A':
+    case 'S': return verdict;
+    case '1': return take(Want::parse);
+    case '2': return take(Want::bind);
+    case '3': return take(Want::close);
+    case 't':
+      return queue_.empty() || queue_.front().want != Want::describe_statement ? broken(verdict) : verdict;
+    case 'T':
+      if (queue_.empty()) return broken(verdict);
+      if (queue_.front().want == Want::describe_statement || queue_.front().want == Want::describe_portal)
+        pop(effects);
+      return verdict;
+    case 'n':
+      if (queue_.empty() || (queue_.front().want != Want::describe_statement &&
+                             queue_.front().want != Want::describe_portal))
+        return broken(verdict);
+      pop(effects);
+      return verdict;
+    case 'C':
+    case 'I':
+    case 's': return complete(verdict, effects);
+    case 'G':
+      if (queue_.empty()) return broken(verdict);
+      begin_copy();
+      return verdict;
+    case 'W': return broken(verdict);  // replication only, which is not relayed by messages
+    case 'E': return error(verdict, effects);
+    case 'Z': return ready(verdict, effects);
+    default: return broken(verdict);
+  }
+}
+
+}  // namespace pgw::relay

@@ -1,0 +1,114 @@
+// The queue of replies that a server still owes, in the order in which the messages were sent to it. It tells of
+// each reply whether the client may see it, and keeps to PostgreSQL's rules of the extended query protocol: an
+// error skips everything up to the next Sync ("Extended Query" in the protocol chapter), Flush and Sync are ignored
+// while COPY data is expected ("COPY Operations"). Pure.
+#pragma once
+#include <cstdint>
+
+#include "base/ring.h"
+
+namespace pgw::relay {
+
+enum class Want : std::uint8_t {
+  parse,
+  bind,
+  close,
+  describe_statement,
+  describe_portal,
+  execute,
+  sync,
+  query,
+  function,
+  copy_end,   // CopyDone or CopyFail: no reply of its own; it parts what was sent before from what came after
+  invent      // pgweir answers in the server's place when its turn has come
+};
+
+struct Expected {
+  enum Flag : std::uint8_t {
+    ours = 1,        // pgweir sent it: the reply is for nobody else
+    quiet = 2,       // ... and its error is pgweir's affair too (else the error answers the client's message)
+    client_op = 4,   // the client's statement names change when it succeeds
+    server_op = 8,   // the server's set of prepared statements changes when it succeeds
+    mild_set = 16,   // SET LOCAL and the like: the tag SET leaves nothing behind
+    resets = 32,     // ends with RESET ALL
+    renamed = 64     // a statement's name in an error's text is pgweir's and must be the client's
+  };
+  Want want = Want::sync;
+  std::uint8_t flags = 0;
+  char tag = 0;  // invent: '1' or '3'
+
+  bool has(Flag flag) const { return (flags & flag) != 0; }
+};
+
+// What became of a message: carried out; refused with an error; never looked at because of an error before it.
+enum class Fate : std::uint8_t { happened, failed, skipped };
+
+// Told of entries that carry client_op or server_op, in order.
+class Effects {
+ public:
+  virtual void settled(const Expected& entry, Fate fate) = 0;
+
+ protected:
+  ~Effects() = default;
+};
+
+struct Verdict {
+  bool known = true;         // false: the server broke the protocol
+  bool forward = true;
+  bool ready = false;        // a ReadyForQuery of the client's or ours has been taken
+  bool quiet_error = false;  // an error in what pgweir sent for itself
+  unsigned syncs = 0;        // withheld ones that must be sent now, each after push_sync()
+  Expected entry;            // that the reply belongs to (sync when the queue was empty)
+};
+
+class Pipeline {
+ public:
+  void push(Expected entry);
+  // The client sent Sync. False: it must not be sent on. PostgreSQL ignores a Sync inside COPY data, but not if the
+  // COPY has failed by then; so it is withheld until that is known (see Verdict::syncs).
+  bool push_sync();
+  // CopyDone or CopyFail is being sent.
+  void push_copy_end();
+
+  bool empty() const { return queue_.empty(); }
+  std::size_t size() const { return queue_.size(); }
+  // How many ReadyForQuery are owed.
+  unsigned groups() const { return groups_; }
+  bool copying_in() const { return copy_open_; }
+  // True when no message sent so far needs a further Sync: each belongs to a group that has its end. While this is
+  // false the server is in an implicit transaction, or skips what it is sent, whatever it said last.
+  bool synced() const { return !unsynced_; }
+  // Nothing is owed, and no group is open.
+  bool quiet() const { return queue_.empty() && !unsynced_; }
+  const Expected* front() const { return queue_.empty() ? nullptr : &queue_.front(); }
+
+  // A reply has arrived. Call invented() until it says no before anything else is sent to the client.
+  Verdict reply(char tag, Effects& effects);
+  // If the next entry is to be answered by pgweir: takes it and gives its reply's tag, else 0.
+  char invented(Effects& effects);
+  // The connection is gone: nothing will be answered.
+  void abandon(Effects& effects);
+
+  static bool ends_group(Want want) {
+    return want == Want::sync || want == Want::query || want == Want::function;
+  }
+
+ private:
+  void pop(Effects& effects);
+  void drop_front(Effects& effects, Fate fate);
+  void fail_group(Effects& effects);
+  void begin_copy();
+  void end_copy();
+  Verdict ready(Verdict verdict, Effects& effects);
+  Verdict error(Verdict verdict, Effects& effects);
+  Verdict complete(Verdict verdict, Effects& effects);
+
+  base::Ring<Expected> queue_;
+  bool copying_ = false;    // CopyInResponse was seen for the front entry
+  bool copy_open_ = false;  // ... and the client has not sent its end yet
+  unsigned withheld_ = 0;
+  unsigned groups_ = 0;
+  bool unsynced_ = false;
+};
+
+}  // namespace pgw::relay

@@ -1,0 +1,144 @@
+#include "relay/profile.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
+#include "wire/read.h"
+
+namespace pgw::relay {
+namespace {
+
+constexpr std::size_t kSettingsMax = 100;
+
+// Neither changes what a statement's text means. Sorted.
+constexpr auto kNeutral = std::to_array<std::string_view>(
+    {"application_name", "client_min_messages", "extra_float_digits", "idle_in_transaction_session_timeout",
+     "idle_session_timeout", "lock_timeout", "statement_timeout", "work_mem"});
+
+// Accepted by every server of one PostgreSQL once one has accepted it. Sorted.
+constexpr auto kSafe = std::to_array<std::string_view>(
+    {"application_name", "bytea_output", "client_encoding", "client_min_messages", "datestyle",
+     "default_transaction_isolation", "default_transaction_read_only", "extra_float_digits",
+     "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "lock_timeout", "search_path",
+     "standard_conforming_strings", "statement_timeout", "timezone", "work_mem"});
+
+// A string literal that means the same whatever standard_conforming_strings says.
+std::string quoted(std::string_view value) {
+  std::string out = value.find('\\') == std::string_view::npos ? "'" : " E'";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  return out += '\'';
+}
+
+// An identifier with dots outside the quotes, as custom settings have them.
+std::string identifier(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    if (c == '.') {
+      out += "\".\"";
+    } else {
+      out += c;
+    }
+  }
+  return out += '"';
+}
+
+void put(Settings& settings, std::string name, std::string_view value) {
+  const auto at = std::ranges::lower_bound(settings, name, {}, &Settings::value_type::first);
+  if (at != settings.end() && at->first == name) {
+    at->second = value;
+  } else {
+    settings.emplace(at, std::move(name), value);
+  }
+}
+
+}  // namespace
+
+Result<Settings> settings_of(const std::vector<std::pair<std::string, std::string>>& parameters) {
+  Settings out;
+  for (const auto& [name, value] : parameters) {
+    if (name != "options") continue;
+    PGW_TRY(inner, wire::read_options(value));
+    for (const auto& [key, text] : inner) put(out, lowered(key), text);
+  }
+  for (const auto& [name, value] : parameters) {
+    if (name == "user" || name == "database" || name == "replication" || name == "options" ||
+        name.starts_with("_pq_."))
+      continue;
+    put(out, lowered(name), value);
+  }
+  if (out.size() > kSettingsMax)
+    return fail(Code::invalid_value, "{} start-up parameters are more than the {} that are allowed", out.size(),
+                kSettingsMax);
+  return out;
+}
+
+bool all_safe(const Settings& settings) {
+  return std::ranges::all_of(settings,
+                             [](const auto& one) { return std::ranges::binary_search(kSafe, std::string_view(one.first)); });
+}
+
+std::string meaning_key(const Settings& settings) {
+  std::string out;
+  for (const auto& [name, value] : settings) {
+    if (std::ranges::binary_search(kNeutral, std::string_view(name))) continue;
+    out.append(name).push_back('\0');
+    out.append(value).push_back('\0');
+  }
+  return out;
+}
+
+std::string change(const Settings& from, const Settings& to) {
+  std::string resets;
+  std::string sets;
+  std::string encoding;
+  auto a = from.begin();
+  auto b = to.begin();
+  const auto set = [&](const auto& one) {
+    // set_config takes the value as a start-up packet does (SET would take a list for one name).
+    std::string call = fmt::format("pg_catalog.set_config({},{},false)", quoted(one.first), quoted(one.second));
+    if (one.first == "client_encoding") {
+      encoding = std::move(call);  // last: the texts before it are still in the old encoding
+    } else {
+      sets += sets.empty() ? call : "," + call;
+    }
+  };
+  while (a != from.end() || b != to.end()) {
+    if (b == to.end() || (a != from.end() && a->first < b->first)) {
+      resets += fmt::format("RESET {};", identifier(a->first));
+      ++a;
+    } else if (a == from.end() || b->first < a->first) {
+      set(*b);
+      ++b;
+    } else {
+      if (a->second != b->second) set(*b);
+      ++a;
+      ++b;
+    }
+  }
+  if (!encoding.empty()) sets += sets.empty() ? encoding : "," + encoding;
+  return sets.empty() ? resets : resets + "SELECT " + sets;
+}
+
+bool remember(Settings& reported, std::string_view name, std::string_view value) {
+  for (auto& [key, old] : reported) {
+    if (key != name) continue;
+    if (old == value) return false;
+    old = value;
+    return true;
+  }
+  reported.emplace_back(name, value);
+  return true;
+}
+
+const std::string* look_up(const Settings& reported, std::string_view name) {
+  for (const auto& [key, value] : reported)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+}  // namespace pgw::relay

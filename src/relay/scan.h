@@ -1,0 +1,37 @@
+// What the text of a statement gives away, found by one pass over its words: no parser on the path of a query.
+// A word inside a string or comment counts too: a false alarm costs a DISCARD ALL, a miss would cost a promise.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pgw::relay {
+
+struct Scan {
+  bool dirties = false;    // may leave session state behind: set_config, TEMP, LISTEN, advisory locks, ...
+  bool unsettles = false;  // may drop prepared statements: DEALLOCATE, DISCARD
+  bool local_set = false;  // begins with SET LOCAL, SET TRANSACTION or SET CONSTRAINTS: gone at the transaction's end
+  bool reset_all = false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
+  bool fleeting = false;   // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
+};
+Scan scan(std::string_view text);
+
+// The name in `DEALLOCATE [PREPARE] name` when that is the whole text: unquoted and folded as PostgreSQL does.
+// nullopt for everything else, DEALLOCATE ALL too.
+std::optional<std::string> deallocated_name(std::string_view text);
+
+// What a CommandComplete tag says about the session's state.
+enum class Effect : std::uint8_t {
+  none,
+  set,             // SET: also SET LOCAL, which only the text tells
+  reset,           // RESET: of one setting or of all, which only the text tells
+  schema,          // DDL: the meaning of prepared statements may have changed
+  dirty,           // leaves state behind: LISTEN, PREPARE, LOAD, DO, CALL, DECLARE CURSOR, ...
+  deallocate,      // DEALLOCATE name
+  deallocate_all,  // DEALLOCATE ALL, DISCARD PLANS keeps the names and is `none`
+  discard_all
+};
+Effect effect_of(std::string_view tag);
+
+}  // namespace pgw::relay

@@ -1,0 +1,34 @@
+#include "server/cancel.h"
+
+#include "server/pool.h"
+#include "server/server.h"
+#include "wire/write.h"
+
+namespace pgw::server {
+
+Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address& address, std::uint32_t pid,
+               const std::string& key)
+    : pool_(pool), server_(server), lease_(server->lease()),
+      timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
+  wire::write_cancel(request_, pid, key);
+  context.loop.arm(timer_, pool.settings().cancel_timeout);
+  stream_ = context.loop.connect(address, *this);
+}
+
+// The query that was meant may have ended meanwhile: then there is nothing to cancel any more.
+void Cancel::on_connected() {
+  const bool meant = server_ && server_->lease() == lease_ && (server_->private_tenant() || !server_->pipeline().empty());
+  if (!meant) return over(true);
+  sent_ = true;
+  stream_->send(request_);
+}
+
+// PostgreSQL closes the connection when it has passed the signal on.
+void Cancel::on_end(const Error&) { over(true); }
+
+void Cancel::over(bool reached) {
+  timer_.disarm();
+  pool_.cancel_over(*this, reached || !sent_);
+}
+
+}  // namespace pgw::server

@@ -1,0 +1,19 @@
+// What the connections of one worker need from it. All of it outlives them.
+#pragma once
+#include "base/random.h"
+#include "net/loop.h"
+#include "relay/statements.h"
+#include "stats/gauges.h"
+
+namespace pgw::server {
+
+struct Context {
+  net::Loop& loop;
+  net::Offload& offload;
+  net::Resolver& resolver;
+  Random random;
+  stats::Gauges& gauges;
+  relay::Statements& statements;
+};
+
+}  // namespace pgw::server

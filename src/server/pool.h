@@ -1,0 +1,121 @@
+// The servers for one (database, user) pair, and the clients that wait for one. Lives on one worker.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "config/snapshot.h"
+#include "pool/backoff.h"
+#include "server/context.h"
+#include "server/credentials.h"
+#include "server/server.h"
+#include "server/tenant.h"
+
+namespace pgw::server {
+
+// One CancelRequest on its way.
+class Cancel;
+
+class Pool {
+ public:
+  // `database` is the name that clients ask for.
+  Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings, std::string database,
+       std::string user);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // A server for this tenant, now or later: granted() is called, also from inside this call, or refused(), never from
+  // inside it.
+  void acquire(Tenant& tenant);
+  void leave(Tenant& tenant);  // waits no longer
+  // A server of the tenant's own, for replication: it has a place in the pool, and is never anybody else's. granted() or
+  // refused() follows, never from inside this call. False: the pool is full at the moment (what is free is being closed to
+  // make room): ask again. A tenant that dies before it is granted one calls abandon_private().
+  bool acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
+  void abandon_private(Tenant& tenant);
+  bool has_waiters() const { return !waiters_.empty(); }
+
+  // --- from servers ---
+  void server_free(Server& server);
+  void server_gone(Server& server);
+  void login_succeeded();
+  void login_failed(Server& server, const Error& why, bool definite);
+  void cancel(Server& server, const net::Address& address, std::uint32_t pid, const std::string& key);
+  const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
+  void keep_derived(auth::ScramKeys keys) { derived_ = std::move(keys); }
+
+  // --- configuration ---
+  const config::Settings& settings() const { return database_settings_->settings; }
+  const config::Upstream& upstream() const { return database_settings_->upstream; }
+  const Credentials& credentials() const { return credentials_; }
+  // What a client that has just proven who it is lets pgweir log in with. Those of the URL win.
+  void offer_credentials(const Credentials& credentials);
+  const std::string& database() const { return database_; }
+  const std::string& user() const { return user_; }
+  const std::string& dbname() const { return upstream().dbname.empty() ? database_ : upstream().dbname; }
+  std::string host() const { return fmt::format("{}:{}", upstream().host, upstream().port); }
+  // After a reload. Servers to another place than before are closed when they are free.
+  void configure(config::SnapshotPtr snapshot, const config::Database& settings);
+  // Closes what is free, and the rest when it comes back.
+  void retire_all(const char* why);
+  About about() const { return {.client = {}, .user = user_, .database = database_, .app = {}}; }
+
+  // --- profiles: see relay::Profile ---
+  relay::ProfilePtr profile(relay::Settings settings);
+  // DDL was seen: statements prepared from now on are not shared with those from before.
+  void schema_changed();
+
+  bool unused() const { return clients == 0 && servers_.empty() && waiters_.empty() && cancels_.empty(); }
+  unsigned clients = 0;  // logged in to this pool
+
+  // The wait was too long: why, with the numbers.
+  Error timed_out_error(const Tenant& tenant) const;
+
+  struct Counts {
+    unsigned servers = 0, leased = 0, overflow = 0, waiting = 0;
+  };
+  Counts counts() const;
+
+ private:
+  friend class Cancel;
+  void serve_waiters();
+  void open_servers();
+  void maintain();
+  void refuse_waiters(const Error& why);
+  void arm_head();
+  void bury(Server& server);
+  void cancel_over(Cancel& cancel, bool reached);
+  bool too_old(const Server& server) const;
+  std::size_t most() const { return std::size_t{settings().pool_size} + settings().max_overflow; }
+
+  Context& context_;
+  config::SnapshotPtr snapshot_;  // keeps database_settings_ alive
+  const config::Database* database_settings_;
+  std::string database_;
+  std::string user_;
+  Credentials credentials_;
+  std::optional<auth::ScramKeys> derived_;
+  std::unordered_map<Server*, std::unique_ptr<Server>> servers_;
+  std::size_t opening_ = 0;       // of them, not logged in yet
+  List<Server, &Server::in_idle> idle_;  // most recently used first
+  List<Tenant, &Tenant::waiting> waiters_;
+  std::size_t waiting_ = 0;
+  bool serving_ = false;
+  std::unordered_map<Cancel*, std::unique_ptr<Cancel>> cancels_;
+  pool::Backoff backoff_;
+  Time no_connect_before_{};
+  std::optional<Error> last_failure_;
+  bool last_definite_ = false;
+  net::Timer head_timer_;      // the first waiter's time is over
+  net::Timer connect_timer_;   // the backoff is over
+  net::Timer maintain_timer_;  // idle and lifetime limits
+  std::unordered_map<std::string, std::weak_ptr<relay::Profile>> profiles_;
+  std::unordered_map<std::string, std::uint64_t> scopes_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace pgw::server

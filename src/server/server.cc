@@ -1,0 +1,242 @@
+#include "server/server.h"
+
+#include "base/check.h"
+#include "server/pool.h"
+#include "wire/write.h"
+
+namespace pgw::server {
+
+using relay::Expected;
+using relay::Want;
+
+namespace {
+constexpr std::uint8_t kQuiet = Expected::ours | Expected::quiet;
+}
+
+Server::Server(Context& context, Pool& pool)
+    : context_(context), pool_(pool), born_(context.loop.now()),
+      timer_([](void* self) { static_cast<Server*>(self)->deadline(); }, this) {
+  context_.gauges.servers.add(1);
+}
+
+Server::~Server() {
+  if (tenant_) context_.gauges.leased.add(-1);
+  context_.gauges.servers.add(-1);
+}
+
+bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
+  PGW_ASSERT(pipeline_.quiet() && status_ == 'I');
+  bool wait = false;
+  if (session) {
+    if (prepared_.count() > 0) query("DEALLOCATE ALL");
+  } else if (prepared_.count() > pool_.settings().server_statements) {
+    std::string out;
+    for (auto n = prepared_.count(); n > pool_.settings().server_statements; --n) {
+      relay::Statement* statement = prepared_.oldest();
+      wire::write_close(out, 'S', statement->server_name());
+      prepared_.close_sent(*statement, group_);
+      pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
+    }
+    wire::write_sync(out);
+    send(out);
+    expect({.want = Want::sync, .flags = kQuiet});
+  }
+  if (profile_ != profile) {
+    static const relay::Settings kNone;
+    const std::string sql = relay::change(profile_ ? profile_->settings : kNone, profile->settings);
+    profile_ = profile;
+    if (!sql.empty()) {
+      query(sql);
+      wait = !profile->safe || !profile->known;
+      if (!profile->known) learning_ = profile;
+    }
+  }
+  if (!profile->known && !learning_) {
+    profile->reported = reported_;
+    profile->known = true;
+  }
+  return wait;
+}
+
+void Server::query(std::string_view text) {
+  std::string out;
+  wire::write_query(out, text);
+  send(out);
+  unnamed = 0;
+  expect({.want = Want::query, .flags = kQuiet});
+}
+
+void Server::expect(Expected entry) {
+  pipeline_.push(entry);
+  if (relay::Pipeline::ends_group(entry.want)) ++group_;
+}
+
+void Server::send_sync() {
+  if (!pipeline_.push_sync()) return;
+  ++group_;
+  static constexpr char kSync[] = {'S', 0, 0, 0, 4};
+  send(Bytes(kSync, sizeof kSync));
+}
+
+void Server::replay(const relay::StatementRef& statement, bool close_first) {
+  std::string out;
+  if (close_first && prepared_.has(statement, group_) != Prepared::Has::no) {
+    wire::write_close(out, 'S', statement->server_name());
+    prepared_.close_sent(*statement, group_);
+    expect({.want = Want::close, .flags = Expected::ours | Expected::server_op});
+  }
+  wire::write_parse(out, statement->server_name(), statement->text(), statement->types());
+  prepared_.parse_sent(statement, group_);
+  expect({.want = Want::parse,
+          .flags = Expected::ours | Expected::server_op | Expected::renamed});
+  send(out);
+}
+
+void Server::settled(const Expected& entry, relay::Fate fate) {
+  if (entry.has(Expected::server_op)) prepared_.settle(fate == relay::Fate::happened);
+  if (entry.has(Expected::client_op) && tenant_) tenant_->statement_op(fate);
+}
+
+void Server::lend(Tenant& tenant) {
+  PGW_ASSERT(state_ == State::idle && !tenant_ && pipeline_.empty() && cancels_ == 0);
+  state_ = State::leased;
+  tenant_ = &tenant;
+  ++lease_;
+  dirty_ = false;
+  context_.gauges.leased.add(1);
+  tenant.granted(*this);
+}
+
+void Server::give_back(bool session) {
+  PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
+  tenant_ = nullptr;
+  context_.gauges.leased.add(-1);
+  if (dirty_ || session) {
+    clean();
+  } else {
+    become_idle();
+  }
+}
+
+// The client vanished. What the server still does for it is cancelled, its transaction rolled back, its state
+// discarded; only then is the server anybody else's.
+void Server::abandon(bool broken_frame) {
+  PGW_ASSERT(state_ == State::leased);
+  tenant_ = nullptr;
+  context_.gauges.leased.add(-1);
+  if (!pipeline_.empty()) cancel();
+  if (broken_frame) return close("a client vanished in the middle of a message");
+  state_ = State::cleaning;
+  dirty_ = true;
+  stream_->resume();
+  context_.loop.arm(timer_, pool_.settings().cancel_timeout);
+  if (pipeline_.copying_in()) {
+    std::string out;
+    wire::write_copy_fail(out, "the client is gone");
+    send(out);
+    pipeline_.push_copy_end();
+  }
+  if (!pipeline_.synced()) send_sync();
+  if (pipeline_.quiet()) ready();
+}
+
+void Server::clean() {
+  state_ = State::cleaning;
+  dirty_ = false;
+  quiet_failed_ = false;
+  unnamed = 0;
+  context_.loop.arm(timer_, pool_.settings().cancel_timeout);
+  if (status_ != 'I') query("ROLLBACK");
+  query("DISCARD ALL");
+}
+
+void Server::become_idle() {
+  timer_.disarm();
+  if (quiet_failed_) return close("it could not be made clean");
+  state_ = State::idle;
+  idle_since_ = context_.loop.now();
+  pool_.server_free(*this);
+}
+
+void Server::cancel() {
+  ++cancels_;
+  pool_.cancel(*this, address_, pid_, key_);
+}
+
+void Server::cancel_ended(bool reached) {
+  --cancels_;
+  if (!reached && state_ != State::closing) return close("a cancel request for it did not end");
+  if (may_be_lent()) pool_.server_free(*this);
+}
+
+// Goodbye, and no word to its pool before PostgreSQL has closed the connection too: until then it has a place there.
+void Server::close(const char* why) {
+  if (state_ == State::closing) return;
+  log(Level::debug, pool_.about(), "server {} is closed: {}", pid_, why);
+  const bool said_hello = state_ >= State::idle;
+  state_ = State::closing;
+  in_idle.unlink();
+  if (!stream_) return lose(Error(Code::closed, why));
+  context_.loop.arm(timer_, 5s);
+  stream_->resume();
+  if (said_hello) {
+    std::string out;
+    wire::write_terminate(out);
+    send(out);
+  } else {
+    lose(Error(Code::closed, why));
+  }
+}
+
+void Server::deadline() {
+  switch (state_) {
+    case State::resolving:
+    case State::connecting:
+    case State::login:
+      return login_failed(Error(Code::timed_out, fmt::format("{} did not answer within {} ms", pool_.host(),
+                                                             pool_.settings().connect_timeout.count() / 1000)),
+                          false);
+    case State::cleaning: return close("it did not become clean in time");
+    case State::closing: return lose(Error(Code::timed_out, "PostgreSQL did not close the connection"));
+    default: return;
+  }
+}
+
+void Server::lose(const Error& why) {
+  timer_.disarm();
+  stream_.reset();
+  pipeline_.abandon(*this);
+  if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
+    context_.gauges.leased.add(-1);
+    tenant->lost(why, fatal_told_);
+  }
+  pool_.server_gone(*this);
+}
+
+void Server::on_end(const Error& why) {
+  switch (state_) {
+    case State::connecting: return try_next_address(why);
+    case State::login: return login_failed(why, false);
+    default:
+      if (state_ != State::closing)
+        log(Level::info, pool_.about(), "server {} is gone: {}", pid_, why.what());
+      state_ = State::closing;
+      in_idle.unlink();
+      return lose(why);
+  }
+}
+
+void Server::on_drained() {
+  if (tenant_) tenant_->server_drained();
+}
+
+void Server::on_bytes(Bytes bytes) {
+  if (login_) return login_bytes(bytes);
+  if (private_) {
+    if (tenant_) tenant_->deliver(bytes);
+    return;
+  }
+  relay(bytes);
+}
+
+}  // namespace pgw::server

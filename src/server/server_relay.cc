@@ -1,0 +1,294 @@
+// Replies: cut into messages, matched with what was asked, passed on in runs as long as possible.
+#include "server/pool.h"
+#include "server/server.h"
+#include "wire/frame.h"
+#include "wire/read.h"
+#include "wire/write.h"
+
+namespace pgw::server {
+
+using relay::Effect;
+using relay::Expected;
+using relay::Want;
+
+namespace {
+
+constexpr std::uint32_t kMessageMax = 0x7fffffff - 4;
+constexpr std::size_t kGatherMax = 16 * 1024 * 1024;  // of messages that are looked into; none comes near it
+constexpr std::size_t kBulkBytes = 128 * 1024;        // a reply this long is likely to go on
+
+// Messages whose bodies nobody looks into: they may be passed on in parts.
+bool streams(char tag) { return tag == 'D' || tag == 'd' || tag == 'V' || tag == 'T'; }
+
+}  // namespace
+
+void Server::relay(Bytes bytes) {
+  bulk(bytes.size());
+  if (skip_ > 0) {
+    const std::size_t n = std::min(skip_, bytes.size());
+    if (skip_forward_) deliver(bytes.data(), bytes.data() + n);
+    skip_ -= n;
+    bytes.remove_prefix(n);
+  }
+  if (!carry_.empty()) bytes = finish_carry(bytes);
+  if (!stream_) return;
+  const char* at = bytes.data();
+  const char* const end = at + bytes.size();
+  const char* run = at;
+  at = relay_frames(at, end, run);
+  if (!at) return;  // closing
+  deliver(run, at);
+  deliver_invented();
+  if (at < end) carry_.assign(at, end);
+  if (std::exchange(ready_seen_, false)) ready();
+}
+
+// Whole messages from `at` on; gives where the first that is not whole begins (null: the connection is closing).
+const char* Server::relay_frames(const char* at, const char* end, const char*& run) {
+  while (at < end) {
+    const Bytes left(at, static_cast<std::size_t>(end - at));
+    wire::Header header;
+    const auto peek = wire::peek_header(left, kMessageMax, header);
+    if (peek == wire::Peek::need_more) return at;
+    if (peek == wire::Peek::broken) {
+      broke_protocol(*at);
+      return nullptr;
+    }
+    const std::size_t total = wire::kHeaderBytes + header.body_bytes;
+    if (total > left.size()) {
+      if (streams(header.tag)) {
+        const auto missing = static_cast<std::uint32_t>(total - left.size());
+        return stream_head(header.tag, left, missing, run) ? end : nullptr;
+      }
+      if (total <= kGatherMax) {
+        carry_.reserve(total);
+        return at;
+      }
+      broke_protocol(header.tag);
+      return nullptr;
+    }
+    if (!frame(left.substr(0, total), run)) return nullptr;
+    at += total;
+  }
+  return at;
+}
+
+bool Server::stream_head(char tag, Bytes part, std::uint32_t missing, const char*& run) {
+  const auto verdict = pipeline_.reply(tag, *this);
+  if (!verdict.known) {
+    broke_protocol(tag);
+    return false;
+  }
+  skip_ = missing;
+  skip_forward_ = verdict.forward;
+  if (!verdict.forward) {
+    deliver(run, part.data());
+    run = part.data() + part.size();
+  }
+  return true;
+}
+
+// Completes the message in carry_ from the front of `bytes`; gives what is left.
+Bytes Server::finish_carry(Bytes bytes) {
+  const auto take = [&](std::size_t want) {
+    const std::size_t n = std::min(want - carry_.size(), bytes.size());
+    carry_.append(bytes.substr(0, n));
+    bytes.remove_prefix(n);
+    return carry_.size() == want;
+  };
+  if (carry_.size() < wire::kHeaderBytes && !take(wire::kHeaderBytes)) return bytes;
+  wire::Header header;
+  const auto peek = wire::peek_header(carry_, kMessageMax, header);
+  const std::size_t total = wire::kHeaderBytes + header.body_bytes;
+  if (peek == wire::Peek::broken || (total > kGatherMax && !streams(header.tag))) {
+    broke_protocol(carry_[0]);
+    return {};
+  }
+  if (total > carry_.size() + bytes.size() && streams(header.tag)) {
+    const std::string head = std::exchange(carry_, {});
+    const char* run = head.data();
+    if (!stream_head(header.tag, head, static_cast<std::uint32_t>(total - head.size()), run)) return {};
+    deliver(run, head.data() + head.size());
+    if (skip_forward_) deliver(bytes.data(), bytes.data() + bytes.size());
+    skip_ -= bytes.size();
+    return {};
+  }
+  if (!take(total)) return bytes;
+  const std::string whole = std::exchange(carry_, {});
+  const char* run = whole.data();
+  if (!frame(whole, run)) return {};
+  deliver(run, whole.data() + whole.size());
+  deliver_invented();
+  return bytes;
+}
+
+bool Server::frame(Bytes message, const char*& run) {
+  const char tag = message[0];
+  const auto verdict = pipeline_.reply(tag, *this);
+  const char* const after = message.data() + message.size();
+  if (!verdict.known) {
+    deliver(run, message.data());
+    broke_protocol(tag);
+    return false;
+  }
+  if (tag == 'D' || tag == 'd') {
+    if (verdict.forward) return true;
+    deliver(run, message.data());
+    run = after;
+    return true;
+  }
+  if (!inspect(tag, message.substr(wire::kHeaderBytes), verdict)) return false;
+  if (!verdict.forward) {
+    deliver(run, message.data());
+    run = after;
+  } else if (tag == 'E' && tenant_ && verdict.entry.has(Expected::renamed)) {
+    deliver(run, message.data());
+    tenant_->deliver_renamed_error(message);
+    run = after;
+  }
+  const auto* next = pipeline_.front();
+  if (next && next->want == Want::invent) {
+    deliver(run, after);
+    run = after;
+    deliver_invented();
+  }
+  return true;
+}
+
+bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
+  switch (tag) {
+    case 'C': {
+      const auto end = body.find('\0');
+      completed(body.substr(0, end), verdict);
+      return true;
+    }
+    case 'Z':
+      if (body.size() != 1 || (body[0] != 'I' && body[0] != 'T' && body[0] != 'E')) {
+        broke_protocol(tag);
+        return false;
+      }
+      status_ = body[0];
+      ready_seen_ = true;
+      in_request_ = 0;
+      if (bulk_) stream_->expect_bulk(bulk_ = false);
+      if (learning_ && pipeline_.empty() && !quiet_failed_) {
+        learning_->reported = reported_;
+        learning_->known = true;
+      }
+      if (pipeline_.empty()) learning_.reset();
+      return true;
+    case 'S': {
+      const auto parameter = wire::read_parameter(body);
+      if (!parameter) {
+        broke_protocol(tag);
+        return false;
+      }
+      relay::remember(reported_, parameter->first, parameter->second);
+      if (verdict.forward && tenant_) {
+        dirty_ = true;
+        tenant_->reported(parameter->first, parameter->second);
+      }
+      return true;
+    }
+    case 'E': {
+      const auto fields = wire::read_fields(body);
+      if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_told_ = verdict.forward && tenant_;
+      if (verdict.quiet_error) {
+        quiet_failed_ = true;
+        if (tenant_) {
+          profile_.reset();
+          dirty_ = true;
+          tenant_->replay_failed(Error(Code::invalid_value, std::string(fields.message)).with_state(fields.sqlstate));
+        }
+      }
+      for (unsigned i = 0; i < verdict.syncs; ++i) send_sync();
+      return true;
+    }
+    case 'G':
+      if (!tenant_ && pipeline_.copying_in()) {
+        std::string out;
+        wire::write_copy_fail(out, "the client is gone");
+        send(out);
+        const bool extended = pipeline_.front()->want == Want::execute;
+        pipeline_.push_copy_end();
+        if (extended && !pipeline_.synced()) send_sync();
+      }
+      return true;
+    default: return true;
+  }
+}
+
+void Server::completed(Bytes tag, const relay::Verdict& verdict) {
+  const Effect effect = relay::effect_of(tag);
+  if (effect == Effect::none) return;
+  const Expected& entry = verdict.entry;
+  const bool ours = entry.has(Expected::ours);
+  switch (effect) {
+    case Effect::set:
+      if (!ours && !entry.has(Expected::mild_set)) dirty_ = true;
+      return;
+    case Effect::reset:
+      if (ours) return;
+      // Only a RESET ALL that ends a simple query outside of a transaction is sure to stay.
+      if (entry.has(Expected::resets) && entry.want == Want::query && status_ == 'I') {
+        profile_.reset();
+      } else {
+        dirty_ = true;
+      }
+      return;
+    case Effect::schema:
+      if (!ours && tenant_) tenant_->schema_changed();
+      return;
+    case Effect::dirty: dirty_ = true; return;
+    case Effect::deallocate:
+    case Effect::none: return;
+    case Effect::discard_all:
+      profile_.reset();
+      unnamed = 0;
+      dirty_ = false;
+      [[fallthrough]];
+    case Effect::deallocate_all:
+      prepared_.forget_all();
+      if (!ours && tenant_) tenant_->lost_all_statements();
+      return;
+  }
+}
+
+void Server::deliver(const char* from, const char* to) {
+  if (tenant_ && to > from) tenant_->deliver(Bytes(from, static_cast<std::size_t>(to - from)));
+}
+
+void Server::deliver_invented() {
+  while (const char tag = pipeline_.invented(*this)) {
+    const char message[5] = {tag, 0, 0, 0, 4};
+    deliver(message, message + sizeof message);
+  }
+}
+
+// A long reply: fewer and larger reads are better from now on, until it ends.
+void Server::bulk(std::size_t bytes) {
+  in_request_ += bytes;
+  if (!bulk_ && in_request_ > kBulkBytes && tenant_ && !pipeline_.empty()) stream_->expect_bulk(bulk_ = true);
+}
+
+void Server::broke_protocol(char tag) {
+  const auto text = fmt::format("PostgreSQL sent message 0x{:02x} where it cannot be", static_cast<unsigned char>(tag));
+  log(Level::error, pool_.about(), "server {}: {}", pid_, text);
+  state_ = State::closing;
+  in_idle.unlink();
+  lose(Error(Code::protocol, text));
+}
+
+// PostgreSQL is through with what was sent up to some Sync, or with everything.
+void Server::ready() {
+  switch (state_) {
+    case State::leased: return pipeline_.quiet() ? tenant_->idle(status_) : tenant_->progressed();
+    case State::cleaning:
+      if (!pipeline_.quiet()) return;
+      if (status_ != 'I' || dirty_) return clean();
+      return become_idle();
+    default: return;
+  }
+}
+
+}  // namespace pgw::server

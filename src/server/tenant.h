@@ -1,0 +1,53 @@
+// A client as the pool and its server see it.
+#pragma once
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "relay/pipeline.h"
+
+namespace pgw::server {
+
+class Server;
+
+// All calls come on the worker's thread, from the loop; granted() also from inside Pool::acquire().
+class Tenant {
+ public:
+  // A server is this client's from now on, until it gives it back or lost() is called.
+  virtual void granted(Server& server) = 0;
+  // No server: the wait is over. The tenant is in no queue any more.
+  virtual void refused(const Error& why) = 0;
+  // Replies for the client, in order, whole or part of messages.
+  virtual void deliver(Bytes replies) = 0;
+  // One whole ErrorResponse that answers a message in which pgweir put its own statement's name.
+  virtual void deliver_renamed_error(Bytes message) = 0;
+  // What became of an entry with client_op, in the order of sending.
+  virtual void statement_op(relay::Fate fate) = 0;
+  // PostgreSQL reported a setting to the client (it was delivered).
+  virtual void reported(Bytes name, Bytes value) = 0;
+  // The client's statement said so: see relay::Effect.
+  virtual void lost_all_statements() = 0;
+  virtual void schema_changed() = 0;
+  // A setting that pgweir replays was refused; `why` is PostgreSQL's own message.
+  virtual void replay_failed(const Error& why) = 0;
+  // The server owes nothing any more. status: 'I', 'T' or 'E'.
+  virtual void idle(char status) = 0;
+  // A ReadyForQuery has come, and more is owed.
+  virtual void progressed() = 0;
+  // The server's connection is gone; the lease with it. `said` is what PostgreSQL gave as reason and was delivered
+  // already, or empty.
+  virtual void lost(const Error& why, bool told) = 0;
+  // The server takes bytes again, after server.queued() was too much.
+  virtual void server_drained() = 0;
+  virtual std::size_t client_queued() const = 0;
+  virtual About about() const = 0;
+
+  ListHook waiting;  // in the pool's queue
+  Time waits_since{};
+
+ protected:
+  ~Tenant() = default;
+};
+
+}  // namespace pgw::server
