@@ -118,5 +118,5 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when == "call" and report.failed:
         for weir in list(pooler.alive):
-            if weir.log_path.exists():
+            if weir.running() and weir.log_path.exists():
                 report.sections.append((f"log of pgweir {weir.ports}", weir.log()[-3000:]))

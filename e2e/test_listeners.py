@@ -2,13 +2,14 @@
 import os
 import socket
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
 from throwaway import Postgres, free_port
 
 from lib.tools import BIN
-from lib.wire import Wire
+from lib.wire import ServerError, Wire, query
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,8 @@ def test_modes_by_listener(weir, tmp_path):
     with Wire(f"{folder}/.s.PGSQL.1", database="e2e") as a:
         a.query("select 1")
         with Wire(f"{folder}/.s.PGSQL.2", database="e2e") as b:
-            assert b.query("select 2")[0][:2] == ("E", "53300")
+            b.send(query("select 2"))
+            assert b.receive()[:2] == ("E", "53300")
     with Wire(f"{folder}/.s.PGSQL.2", database="e2e") as b:
         assert b.value("select 2") == "2"
 
@@ -84,17 +86,15 @@ def test_ways_to_postgres(weir, pg6, how):
     for mode in ("session", "transaction"):
         with w.wire(mode, database="e2e") as c:
             assert c.value("select 1") == "1"
-            c.send(__import__("lib.wire", fromlist=["query"]).query("select pg_sleep(30)"))
-            import threading
+            c.send(query("select pg_sleep(30)"))
             timer = threading.Timer(0.3, c.cancel)
             timer.start()
-            assert c.until_ready()[0][:2] == ("E", "57014")
+            assert c.until("E", "Z")[-1][:2] == ("E", "57014")
             timer.join()
 
 
 def test_name_that_does_not_exist(weir):
     w = weir({"e2e": {"url": "postgresql://postgres@no-such-host.invalid/postgres", "pool_timeout": "1s"}})
-    from lib.wire import ServerError
     try:
         with w.wire(database="e2e") as c:
             code = c.query("select 1")[0][1]

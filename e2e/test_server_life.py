@@ -31,7 +31,9 @@ def failure(w, mode="transaction", **arguments):
     """(SQLSTATE, message) of what a new client is told."""
     try:
         with w.wire(mode, database="e2e", **arguments) as c:
-            return next((reply[1], reply[2]) for reply in c.query("select 1") if reply[0] == "E")
+            c.send(query("select 1"))
+            reply = c.receive()
+            return reply[1], reply[2]
     except ServerError as error:
         return error.sqlstate, error.fields["M"]
 
@@ -315,7 +317,8 @@ def test_databases_do_not_disturb_each_other(weir, pg):
     def wait_for_dead():
         try:
             with w.wire(database="dead") as c:
-                waiting.append(c.query("select 1")[0])
+                c.send(query("select 1"))
+                waiting.append(c.receive())
         except ServerError as error:
             waiting.append(("E", error.sqlstate))
 

@@ -13,14 +13,19 @@ constexpr std::size_t kBuffer = 8192;  // PostgreSQL sends when this much is wai
 }  // namespace
 
 Backend::Backend(Postgres& postgres, std::unique_ptr<net::Stream> stream, int pid)
-    : postgres_(postgres), sim_(postgres.sim()), stream_(std::move(stream)), pid_(pid),
+    : postgres_(postgres),
+      sim_(postgres.sim()),
+      stream_(std::move(stream)),
+      pid_(pid),
       key_(static_cast<std::uint32_t>(sim_.random.next())),
-      alarm_([](void* self) {
-        auto& it = *static_cast<Backend*>(self);
-        if (it.activity_) it.activity_->asleep = false;
-        if (!it.stream_) return it.leave();
-        it.pump();
-      }, this) {
+      alarm_(
+          [](void* self) {
+            auto& it = *static_cast<Backend*>(self);
+            if (it.activity_) it.activity_->asleep = false;
+            if (!it.stream_) return it.leave();
+            it.pump();
+          },
+          this) {
   link_ = static_cast<SimStream&>(*stream_).shared_link();
   stream_->set_sink(*this);
   for (const Setting& s : kSettings) initial_[s.name] = s.initial;
@@ -38,8 +43,7 @@ std::string Backend::describe() const {
 }
 
 void Backend::put(char type, std::string_view body) {
-  if (sim_.tracing())
-    sim_.trace("pg{} {}", pid_, readable({type, std::string(body)}, false));
+  if (sim_.tracing()) sim_.trace("pg{} {}", pid_, readable({type, std::string(body)}, false));
   out_ += frame(type, body);
   if (out_.size() >= kBuffer) flush();
 }
@@ -156,8 +160,11 @@ void Backend::startup(Reader& in) {
   if (postgres_.starting()) return refuse("57P03", "the database system is starting up");
   if (postgres_.full()) return refuse("53300", "sorry, too many clients already");
   switch (postgres_.options().ask) {
-    case Ask::trust: return welcome();
-    case Ask::password: put('R', Body().u32(3).take()); break;
+    case Ask::trust:
+      return welcome();
+    case Ask::password:
+      put('R', Body().u32(3).take());
+      break;
     case Ask::md5:
       salt_ = Body().u32(static_cast<std::uint32_t>(sim_.random.next())).take();
       put('R', Body().u32(5).raw(salt_).take());

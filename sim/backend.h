@@ -1,4 +1,5 @@
-// One connection of the scripted PostgreSQL: login, messages, transactions, settings, statements, portals, COPY.
+// One connection of the scripted PostgreSQL: login, messages, transactions, settings, statements,
+// portals, COPY.
 #pragma once
 #include <deque>
 #include <map>
@@ -28,8 +29,8 @@ class Backend final : public net::StreamSink {
   bool idle() const { return !activity_ && !copy_ && !simple_; }
   const std::string& user() const { return user_; }
   const std::string& database() const { return database_; }
-  void interrupt();                 // a cancel request
-  void die(bool politely);          // 57P01, or a reset
+  void interrupt();         // a cancel request
+  void die(bool politely);  // 57P01, or a reset
   std::string describe() const;
 
   void on_bytes(Bytes bytes) override;
@@ -41,7 +42,7 @@ class Backend final : public net::StreamSink {
   struct Prepared {
     std::vector<Statement> statements;  // none or one
     std::vector<std::uint32_t> types;
-    int version = 0;                    // of its table, when it was parsed
+    int version = 0;  // of its table, when it was parsed
   };
   struct Portal {
     Prepared prepared;
@@ -139,20 +140,20 @@ class Backend final : public net::StreamSink {
   std::uint32_t version_ = 0;
   std::vector<std::string> odd_options_;
 
-  Values initial_;   // what RESET goes back to
+  Values initial_;  // what RESET goes back to
   Values session_;
   Values local_;
   Values reported_;
   char block_ = 'I';
-  bool open_ = false;           // a transaction has begun, explicitly or not
-  bool several_ = false;        // a simple Query of several statements: an implicit block
-  std::vector<Point> points_;   // the first is the transaction's start
+  bool open_ = false;          // a transaction has begun, explicitly or not
+  bool several_ = false;       // a simple Query of several statements: an implicit block
+  std::vector<Point> points_;  // the first is the transaction's start
   std::vector<std::pair<std::string, int>> undo_;  // of tables
-  int owner_ = -1;              // the client whose tokens this transaction has seen
+  int owner_ = -1;  // the client whose tokens this transaction has seen
 
   std::map<std::string, Prepared> prepared_;
   std::map<std::string, Portal> portals_;
-  bool skip_ = false;           // until Sync
+  bool skip_ = false;  // until Sync
   bool simple_ = false;
   std::deque<Statement> pending_;
   std::optional<Activity> activity_;

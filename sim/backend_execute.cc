@@ -5,6 +5,18 @@
 
 namespace pgw::sim {
 
+namespace {
+
+// The setting that this SHOW or set_config names and nobody knows; empty: all is well.
+std::string unknown_setting(const Statement& s) {
+  if (s.kind == Kind::show && !find_setting(s.name)) return s.name;
+  for (const auto& [setting, value] : s.sets)
+    if (!find_setting(setting)) return setting;
+  return "";
+}
+
+}  // namespace
+
 void Backend::own(const Statement& statement) {
   const auto owner = token_owner(statement.token);
   if (!owner) return;
@@ -60,10 +72,14 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
       for (int i = 1; i <= s.params; ++i) out.push_back({fmt::format("p{}", i), format});
       return out;
     }
-    case Kind::big: return {{"line", format}};
-    case Kind::sleep: return {{"pg_sleep", format}};
-    case Kind::error: return {{"error", format}};
-    case Kind::notice: return {{"notice", format}};
+    case Kind::big:
+      return {{"line", format}};
+    case Kind::sleep:
+      return {{"pg_sleep", format}};
+    case Kind::error:
+      return {{"error", format}};
+    case Kind::notice:
+      return {{"notice", format}};
     case Kind::table: {
       std::vector<Column> out{{"v", format}};
       const auto it = postgres_.tables.find(s.name);
@@ -75,8 +91,10 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
       const Setting* setting = find_setting(s.name);
       return {{setting ? setting->name : s.name, format}};
     }
-    case Kind::set_config: return {{"set_config", format}};
-    default: return {{"?column?", format}};
+    case Kind::set_config:
+      return {s.sets.size(), Column{"set_config", format}};
+    default:
+      return {{"?column?", format}};
   }
 }
 
@@ -88,31 +106,40 @@ std::vector<std::string> Backend::cells(const Activity& a) const {
       out.insert(out.end(), a.params.begin(), a.params.end());
       return out;
     }
-    case Kind::big: return {big_row(s, a.row)};
+    case Kind::big:
+      return {big_row(s, a.row)};
     case Kind::table: {
       std::vector<std::string> out(columns(s, 0).size(), "x");
       out[0] = s.token;
       return out;
     }
-    case Kind::show: return {value_of(*find_setting(s.name))};
-    case Kind::set_config: return {s.value};
-    case Kind::nothing: return {"1"};
-    default: return {s.token};
+    case Kind::show:
+      return {value_of(*find_setting(s.name))};
+    case Kind::set_config: {
+      std::vector<std::string> out;
+      for (const auto& [name, value] : s.sets) out.push_back(value);
+      return out;
+    }
+    case Kind::nothing:
+      return {"1"};
+    default:
+      return {s.token};
   }
 }
 
 void Backend::execute(const Statement& s, Portal* portal, const std::string& name,
                       std::uint32_t limit) {
   if (block_ == 'E' && !ends_transaction(s.kind)) {
-    return raise("25P02", "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
+    return raise("25P02",
+                 "current transaction is aborted, commands ignored until end of "
+                 "transaction block");
   }
   open_transaction();
   own(s);
   if (!returns_rows(s.kind) && s.kind != Kind::copy_out) return execute_utility(s);
   if (s.kind == Kind::error) return raise("22012", fmt::format("division by zero {}", s.token));
-  if ((s.kind == Kind::show || s.kind == Kind::set_config) && !find_setting(s.name)) {
-    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", s.name));
+  if (const std::string odd = unknown_setting(s); !odd.empty()) {
+    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", odd));
   }
   Activity activity{s, name, portal != nullptr, 1, 0, limit, 0, false, {}};
   if (s.kind == Kind::big || s.kind == Kind::copy_out) activity.end = s.rows;
@@ -125,11 +152,13 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
   } else if (!portal) {
     put('T', row_description(columns(s, 0)));
   }
-  if (activity.row == 0 && s.kind == Kind::notice)
+  if (activity.row == 0 && s.kind == Kind::notice) {
     put('N', error_body("NOTICE", "00000", fmt::format("a notice for {}", s.token)));
-  if (activity.row == 0 && s.kind == Kind::set_config) {
-    session_[find_setting(s.name)->name] = s.value;
-    local_.erase(find_setting(s.name)->name);
+    flush();
+  }
+  for (const auto& [setting, value] : s.sets) {
+    session_[find_setting(setting)->name] = value;
+    local_.erase(find_setting(setting)->name);
   }
   if (activity.row == 0 && s.kind == Kind::sleep) {
     activity.asleep = true;
@@ -181,8 +210,10 @@ void Backend::interrupt() {
 void Backend::execute_utility(const Statement& s) {
   const auto done = [&](std::string_view tag) { put('C', Body().text(tag).take()); };
   switch (s.kind) {
-    case Kind::insert: return done("INSERT 0 1");
-    case Kind::update: return done("UPDATE 3");
+    case Kind::insert:
+      return done("INSERT 0 1");
+    case Kind::update:
+      return done("UPDATE 3");
     case Kind::copy_in:
       copy_ = Copy{s, 0, false};
       put('G', Body().u8(0).u16(1).u16(0).take());
@@ -208,9 +239,13 @@ void Backend::execute_utility(const Statement& s) {
       session_ = initial_;
       local_.clear();
       return done("DISCARD ALL");
-    case Kind::set: case Kind::set_local: case Kind::reset: case Kind::reset_all:
+    case Kind::set:
+    case Kind::set_local:
+    case Kind::reset:
+    case Kind::reset_all:
       return setting_statement(s);
-    default: return transaction_statement(s);
+    default:
+      return transaction_statement(s);
   }
 }
 
@@ -253,8 +288,7 @@ void Backend::transaction_statement(const Statement& s) {
       return done(keeps ? "COMMIT" : "ROLLBACK");
     }
     case Kind::savepoint:
-      if (block_ == 'I')
-        return raise("25P01", "SAVEPOINT can only be used in transaction blocks");
+      if (block_ == 'I') return raise("25P01", "SAVEPOINT can only be used in transaction blocks");
       points_.push_back({s.name, session_, local_, undo_.size()});
       return done("SAVEPOINT");
     case Kind::rollback_to:
@@ -278,7 +312,8 @@ void Backend::transaction_statement(const Statement& s) {
       block_ = 'T';
       return done("ROLLBACK");
     }
-    default: return done("");
+    default:
+      return done("");
   }
 }
 

@@ -1,4 +1,5 @@
-// The scripted PostgreSQL's backend: the messages of the simple and the extended protocol (tcop/postgres.c).
+// The scripted PostgreSQL's backend: the messages of the simple and the extended protocol
+// (tcop/postgres.c).
 #include "backend.h"
 
 namespace pgw::sim {
@@ -10,21 +11,34 @@ void Backend::handle(const Message& m) {
   if (skip_) return;
   const Reader in(m.body);
   switch (m.type) {
-    case 'Q': return query(in);
-    case 'P': return parse_message(in);
-    case 'B': return bind(in);
-    case 'D': return describe_message(in);
-    case 'E': return execute_message(in);
-    case 'C': return close_message(in);
-    case 'F': return function_call(in);
-    case 'H': return flush();
-    case 'd': case 'c': case 'f': return;  // the rest of a COPY that failed
-    default: return refuse("08P01", fmt::format("invalid frontend message type {}", int(m.type)));
+    case 'Q':
+      return query(in);
+    case 'P':
+      return parse_message(in);
+    case 'B':
+      return bind(in);
+    case 'D':
+      return describe_message(in);
+    case 'E':
+      return execute_message(in);
+    case 'C':
+      return close_message(in);
+    case 'F':
+      return function_call(in);
+    case 'H':
+      return flush();
+    case 'd':
+    case 'c':
+    case 'f':
+      return;  // the rest of a COPY that failed
+    default:
+      return refuse("08P01", fmt::format("invalid frontend message type {}", int(m.type)));
   }
 }
 
 void Backend::raise(std::string_view sqlstate, std::string_view text, std::string_view routine) {
   put('E', error_body("ERROR", sqlstate, text, routine));
+  flush();  // as PostgreSQL does with every error and notice (send_message_to_frontend)
   alarm_.disarm();
   activity_.reset();
   copy_.reset();
@@ -45,6 +59,7 @@ void Backend::raise(std::string_view sqlstate, std::string_view text, std::strin
 
 void Backend::warn(std::string_view sqlstate, std::string_view text) {
   put('N', error_body("WARNING", sqlstate, text));
+  flush();
 }
 
 void Backend::ready_for_query() {
@@ -102,14 +117,16 @@ void Backend::parse_message(Reader in) {
   for (int i = 0; i < n && in.ok(); ++i) prepared.types.push_back(in.u32());
   if (!in.ok() || !in.at_end()) return refuse("08P01", "invalid message format");
   open_transaction();
+  if (name.empty()) prepared_.erase("");  // before anything can fail, as exec_parse_message does
   auto statements = parse(text);
   if (!statements) return raise("42601", fmt::format("syntax error: {}", text.substr(0, 60)));
   if (statements->size() > 1)
     return raise("42601", "cannot insert multiple commands into a prepared statement");
   const Statement first = statements->empty() ? Statement{} : statements->front();
   if (block_ == 'E' && !statements->empty() && !ends_transaction(first.kind)) {
-    return raise("25P02", "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
+    return raise("25P02",
+                 "current transaction is aborted, commands ignored until end of "
+                 "transaction block");
   }
   prepared.statements = std::move(*statements);
   prepared.types.resize(static_cast<std::size_t>(first.params), 25);
@@ -150,8 +167,9 @@ void Backend::bind(Reader in) {
   if (portal.prepared.types.size() != static_cast<std::size_t>(params))
     return raise("08P01", "bind message supplies the wrong number of parameters");
   if (block_ == 'E' && !statements.empty() && !ends_transaction(statements[0].kind)) {
-    return raise("25P02", "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
+    return raise("25P02",
+                 "current transaction is aborted, commands ignored until end of "
+                 "transaction block");
   }
   if (!portal_name.empty() && portals_.contains(portal_name))
     return raise("42P03", fmt::format("cursor \"{}\" already exists", portal_name));
@@ -182,8 +200,9 @@ void Backend::describe_message(Reader in) {
   }
   const bool rows = !prepared->statements.empty() && returns_rows(prepared->statements[0].kind);
   if (block_ == 'E' && rows) {
-    return raise("25P02", "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
+    return raise("25P02",
+                 "current transaction is aborted, commands ignored until end of "
+                 "transaction block");
   }
   if (what == 'S') {
     if (plan_is_stale(*prepared))
@@ -203,7 +222,8 @@ void Backend::execute_message(Reader in) {
   if (!in.ok()) return refuse("08P01", "invalid message format");
   open_transaction();
   const auto it = portals_.find(name);
-  if (it == portals_.end()) return raise("34000", fmt::format("portal \"{}\" does not exist", name));
+  if (it == portals_.end())
+    return raise("34000", fmt::format("portal \"{}\" does not exist", name));
   Portal& portal = it->second;
   if (portal.prepared.statements.empty()) return put('I', "");
   const Statement statement = portal.prepared.statements[0];
@@ -232,8 +252,9 @@ void Backend::function_call(Reader in) {
   simple_ = true;  // it ends with ReadyForQuery whatever happens
   open_transaction();
   if (block_ == 'E') {
-    return raise("25P02", "current transaction is aborted, commands ignored until end of "
-                          "transaction block");
+    return raise("25P02",
+                 "current transaction is aborted, commands ignored until end of "
+                 "transaction block");
   }
   own({Kind::echo, argument});
   if (function == 2) return raise("22012", fmt::format("division by zero {}", argument));
@@ -260,11 +281,14 @@ void Backend::copy_message(const Message& m) {
     }
     case 'f':
       return raise("57014", fmt::format("COPY from stdin failed: {}", Reader(m.body).text()));
-    case 'H': case 'S': return;  // ignored, as the manual says
-    case 'X': return leave();
+    case 'H':
+    case 'S':
+      return;  // ignored, as the manual says
+    case 'X':
+      return leave();
     default:
-      return raise("08P01", fmt::format("unexpected message type {} during COPY from stdin",
-                                        int(m.type)));
+      return raise("08P01",
+                   fmt::format("unexpected message type {} during COPY from stdin", int(m.type)));
   }
 }
 

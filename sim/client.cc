@@ -23,14 +23,21 @@ class Client::Cancel final : public net::StreamSink {
 };
 
 Client::Client(SimLoop& loop, ClientPlan plan, Rules rules, Random random)
-    : loop_(loop), sim_(loop.simulation()), plan_(std::move(plan)), rules_(rules),
-      random_(random.fork()), script_(plan_.taste, random.fork()), batches_left_(plan_.batches),
+    : loop_(loop),
+      sim_(loop.simulation()),
+      plan_(std::move(plan)),
+      rules_(rules),
+      random_(random.fork()),
+      script_(plan_.taste, random.fork()),
+      batches_left_(plan_.batches),
       timer_([](void* self) { static_cast<Client*>(self)->act(); }, this),
-      pause_timer_([](void* self) {
-        auto& it = *static_cast<Client*>(self);
-        it.paused_ = false;
-        if (it.stream_) it.stream_->resume();
-      }, this) {}
+      pause_timer_(
+          [](void* self) {
+            auto& it = *static_cast<Client*>(self);
+            it.paused_ = false;
+            if (it.stream_) it.stream_->resume();
+          },
+          this) {}
 
 Client::~Client() = default;
 
@@ -50,8 +57,8 @@ void Client::wait(Duration most) {
 }
 
 std::string Client::describe() const {
-  static constexpr const char* kStages[] = {"waiting",   "connecting", "login",
-                                            "ready",     "condemned",  "finished"};
+  static constexpr const char* kStages[] = {"waiting", "connecting", "login",
+                                            "ready",   "condemned",  "finished"};
   return fmt::format("c{} {} {} batches left, answering {}", plan_.number,
                      kStages[static_cast<int>(stage_)], batches_left_, model_.current());
 }
@@ -97,6 +104,10 @@ void Client::on_connected() {
 
 void Client::on_bytes(Bytes bytes) {
   if (ssl_answer_due_) {
+    if (bytes[0] != 'N' && may_break()) {
+      stream_.reset();
+      return again_or_finish();
+    }
     if (bytes[0] != 'N') return fail("SSLRequest was not answered with N");
     if (bytes.size() > 1) return fail("bytes behind the answer to SSLRequest");
     return on_connected();
@@ -129,8 +140,10 @@ void Client::login(const Message& m) {
         stream_->send(frame('p', md5_answer(plan_.user, plan_.password, in.raw(4)) + '\0'));
       return;
     }
-    case 'v': return;
-    case 'S': return on_parameter(m);
+    case 'v':
+      return;
+    case 'S':
+      return on_parameter(m);
     case 'K': {
       Reader in(m.body);
       pid_ = in.u32();
@@ -138,7 +151,8 @@ void Client::login(const Message& m) {
       has_key_ = true;
       return;
     }
-    case 'E': return on_error(m, nullptr);
+    case 'E':
+      return on_error(m, nullptr);
     case 'Z':
       if (plan_.refused) return fail("logged in with a wrong password");
       if (m.body != "I") return fail("ReadyForQuery after login is not idle");
@@ -146,7 +160,8 @@ void Client::login(const Message& m) {
       check_parameters();
       stage_ = Stage::ready;
       return act();
-    default: return fail(fmt::format("unexpected message {} during login", m.type));
+    default:
+      return fail(fmt::format("unexpected message {} during login", m.type));
   }
 }
 
@@ -210,13 +225,13 @@ void Client::on_error(const Message& m, const Reply* wanted) {
     return after_reply();
   }
   const bool cancelled = code == "57014" && cancels_out_ > 0;
-  if (wanted && (cancelled || (may_break() && rules_.pooled && of_faults))) {
+  if ((wanted || model_.in_copy()) && (cancelled || (may_break() && rules_.pooled && of_faults))) {
     if (cancelled) --cancels_out_;
     model_.interrupted();
     return after_reply();
   }
-  fail(fmt::format("unexpected {}, wanted {} {}", readable(m, false),
-                   wanted ? wanted->type : '-', wanted ? wanted->sqlstate : ""));
+  fail(fmt::format("unexpected {}, wanted {} {}", readable(m, false), wanted ? wanted->type : '-',
+                   wanted ? wanted->sqlstate : ""));
 }
 
 void Client::on_end(const Error& why) {

@@ -1,4 +1,5 @@
-// A scripted client: connects, logs in, plays its script, and checks every message against the model.
+// A scripted client: connects, logs in, plays its script, and checks every message against the
+// model.
 #pragma once
 #include <memory>
 #include <optional>
@@ -16,8 +17,8 @@ namespace pgw::sim {
 
 // What the world lets happen, and therefore a client must bear.
 struct Rules {
-  bool faults = false;      // connections break, servers restart, waits time out
-  bool pooled = false;      // there is a pooler in between
+  bool faults = false;  // connections break, servers restart, waits time out
+  bool pooled = false;  // there is a pooler in between
 };
 
 struct ClientPlan {
@@ -27,20 +28,20 @@ struct ClientPlan {
   std::string user = "app";
   std::string database = "shop";
   std::string password = "secret";
-  bool refused = false;       // its password is wrong: 28P01 must come
+  bool refused = false;  // its password is wrong: 28P01 must come
   std::vector<std::pair<std::string, std::string>> parameters;
-  std::string options;        // start-up parameter of this name
-  Values initial;             // its settings when these are in effect
+  std::string options;  // start-up parameter of this name
+  Values initial;       // its settings when these are in effect
   bool asks_ssl = false;
   std::uint32_t version = 196608;
   unsigned batches = 20;
-  unsigned depth = 1;         // batches in flight
+  unsigned depth = 1;  // batches in flight
   Duration start_within = 100ms;
   Duration think_most = 20ms;
-  unsigned cancels = 0;       // chances per thousand and step
+  unsigned cancels = 0;  // chances per thousand and step
   unsigned vanishes = 0;
-  unsigned sleeps = 0;        // pauses its reading
-  unsigned leaves_open = 0;   // at the end: leaves without settling its transaction
+  unsigned sleeps = 0;       // pauses its reading
+  unsigned leaves_open = 0;  // at the end: leaves without settling its transaction
   unsigned reconnects = 0;
   Script::Taste taste;
 };
@@ -103,7 +104,7 @@ class Client final : public net::StreamSink {
   bool has_key_ = false;
   unsigned batches_left_;
   unsigned in_flight_ = 0;
-  unsigned cancels_out_ = 0;     // that may still hit
+  unsigned cancels_out_ = 0;  // that may still hit
   unsigned answered_ = 0;
   int attempt_ = 0;
   bool paused_ = false;

@@ -33,8 +33,7 @@ void Client::send(const std::vector<Request>& requests) {
   std::string bytes;
   for (const Request& r : requests) {
     std::string one = encode(r);
-    if (sim_.tracing())
-      sim_.trace("c{} {}", plan_.number, readable({one[0], one.substr(5)}, true));
+    if (sim_.tracing()) sim_.trace("c{} {}", plan_.number, readable({one[0], one.substr(5)}, true));
     bytes += one;
     model_.push(r);
     ahead_.push(r);
@@ -56,8 +55,8 @@ void Client::after_reply() {
 
 // The end of the script.
 void Client::leave() {
-  const bool open = model_.status() != 'I' || model_.in_copy() || model_.pipeline_open() ||
-                    model_.skipping();
+  const bool open =
+      model_.status() != 'I' || model_.in_copy() || model_.pipeline_open() || model_.skipping();
   if (open && !random_.chance(plan_.leaves_open)) {
     wants_to_leave_ = true;
     send(script_.settle(model_));
@@ -78,12 +77,17 @@ void Client::leave() {
 void Client::vanish() {
   sim_.trace("c{} vanishes", plan_.number);
   switch (random_.below(4)) {
-    case 0: link_->break_now(); break;
+    case 0:
+      link_->break_now();
+      break;
     case 1:
       if (rules_.faults) link_->go_silent();
       break;
-    case 2: net::Stream::close_gently(std::move(stream_), 1s); break;
-    default: break;
+    case 2:
+      net::Stream::close_gently(std::move(stream_), 1s);
+      break;
+    default:
+      break;
   }
   stream_.reset();
   pause_timer_.disarm();

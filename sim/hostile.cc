@@ -6,7 +6,10 @@
 namespace pgw::sim {
 
 Hostile::Hostile(SimLoop& loop, net::Address to, int number, Random random)
-    : loop_(loop), to_(std::move(to)), number_(number), random_(random),
+    : loop_(loop),
+      to_(std::move(to)),
+      number_(number),
+      random_(random),
       timer_([](void* self) { static_cast<Hostile*>(self)->act(); }, this) {}
 
 void Hostile::act() {
@@ -40,14 +43,22 @@ void Hostile::on_bytes(Bytes bytes) {
 
 std::string Hostile::poison() {
   switch (random_.below(9)) {
-    case 0: return Body().u8('Q').u32(3).take();
-    case 1: return Body().u8('Q').u32(0xFFFFFFFF).take();
-    case 2: return Body().u8('Q').u32(0x7FFFFFFF).text("SELECT 1").take();
-    case 3: return frame('z', "what is this");
-    case 4: return frame('Q', "no zero at the end");
-    case 5: return frame('B', std::string("\0\0\x7f\xff", 4));
-    case 6: return frame('P', std::string("a\0b", 3));
-    case 7: return frame('Q', std::string("SELECT 1", 9)).substr(0, 7);
+    case 0:
+      return Body().u8('Q').u32(3).take();
+    case 1:
+      return Body().u8('Q').u32(0xFFFFFFFF).take();
+    case 2:
+      return Body().u8('Q').u32(0x7FFFFFFF).text("SELECT 1").take();
+    case 3:
+      return frame('z', "what is this");
+    case 4:
+      return frame('Q', "no zero at the end");
+    case 5:
+      return frame('B', std::string("\0\0\x7f\xff", 4));
+    case 6:
+      return frame('P', std::string("a\0b", 3));
+    case 7:
+      return frame('Q', std::string("SELECT 1", 9)).substr(0, 7);
     default: {
       std::string noise;
       for (std::size_t i = random_.between(5, 200); i > 0; --i)

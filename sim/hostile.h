@@ -1,5 +1,6 @@
-// A peer that means harm: random bytes, impossible lengths, unknown types, half a message. The only demands are that it
-// is answered by an error or a close, or can leave, and that it harms nobody else.
+// A peer that means harm: random bytes, impossible lengths, unknown types, half a message. The only
+// demands are that it is answered by an error or a close, or can leave, and that it harms nobody
+// else.
 #pragma once
 #include <memory>
 #include <string>

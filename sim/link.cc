@@ -23,9 +23,12 @@ std::size_t Link::cut(std::size_t most) {
   Random& random = sim_.random;
   if (most < 2 || !random.chance(weather_.split)) return most;
   switch (random.below(4)) {
-    case 0: return random.between(1, std::min<std::size_t>(most, 6));
-    case 1: return most - random.between(1, std::min<std::size_t>(most - 1, 6));
-    default: return random.between(1, most);
+    case 0:
+      return random.between(1, std::min<std::size_t>(most, 6));
+    case 1:
+      return most - random.between(1, std::min<std::size_t>(most - 1, 6));
+    default:
+      return random.between(1, most);
   }
 }
 
@@ -76,7 +79,6 @@ void Link::launch(int side, std::string chunk) {
     sim_.after(when, [self = shared_from_this()] { self->break_now(); });
   }
   pipe.flying += chunk.size();
-  if (getenv("LINK")) sim_.trace("link{} side {} launch {}", number_, side, chunk.size());
   pipe.last_arrival = std::max(pipe.last_arrival, sim_.now() + latency());
   sim_.at(pipe.last_arrival, [self = shared_from_this(), side, bytes = std::move(chunk)]() mutable {
     self->arrive(side, std::move(bytes));
@@ -91,7 +93,6 @@ void Link::arrive(int side, std::string chunk) {
   if (to.closed) return send_reset(1 - side);
   if (to.closing) return window_opened(side);
   pipe.arrived += chunk;
-  if (getenv("LINK")) sim_.trace("link{} side {} arrive {} flags q{} p{} d{} e{}", number_, side, chunk.size(), to.read_queued, to.paused, to.detached, to.established);
   queue_read(1 - side);
 }
 

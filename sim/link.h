@@ -1,5 +1,5 @@
-// A connection in memory: two ends and a pipe each way. It decides when bytes move, how they are cut, and when
-// they are lost; the loops' streams (stream.h) only ask and are told.
+// A connection in memory: two ends and a pipe each way. It decides when bytes move, how they are
+// cut, and when they are lost; the loops' streams (stream.h) only ask and are told.
 #pragma once
 #include <array>
 #include <memory>
@@ -20,14 +20,14 @@ class SimStream;
 struct Weather {
   Duration latency_least = 5us;
   Duration latency_most = 60us;
-  unsigned slow = 0;             // chance that a chunk takes up to slow_most instead
+  unsigned slow = 0;  // chance that a chunk takes up to slow_most instead
   Duration slow_most = 20ms;
-  unsigned split = 300;          // chance that a chunk is cut once more
+  unsigned split = 300;            // chance that a chunk is cut once more
   std::size_t window = 64 * 1024;  // bytes on their way and unread, at most
-  unsigned break_chunk = 0;      // chance that the connection breaks with this chunk
-  unsigned refuse = 0;           // chance that a connect is refused
-  unsigned blackhole = 0;        // chance that a connect, or an established connection, goes silent
-  Duration keep_alive = 60s;     // after which a silent connection is reported as broken
+  unsigned break_chunk = 0;        // chance that the connection breaks with this chunk
+  unsigned refuse = 0;             // chance that a connect is refused
+  unsigned blackhole = 0;     // chance that a connect, or an established connection, goes silent
+  Duration keep_alive = 60s;  // after which a silent connection is reported as broken
 };
 
 class Link : public std::enable_shared_from_this<Link> {
@@ -39,13 +39,13 @@ class Link : public std::enable_shared_from_this<Link> {
     bool established = false;  // connected or accepted: bytes may be given to the sink
     bool paused = false;
     bool detached = false;
-    bool closing = false;      // close_gently: sends what is left, throws away what comes
-    bool closed = false;       // nobody is here any more
-    bool reset = false;        // the connection broke
-    bool ended = false;        // the sink was told
+    bool closing = false;  // close_gently: sends what is left, throws away what comes
+    bool closed = false;   // nobody is here any more
+    bool reset = false;    // the connection broke
+    bool ended = false;    // the sink was told
     bool read_queued = false;
-    bool over_high = false;    // queued() reached kHighWater
-    bool dirty = false;        // has bytes to flush at the end of the loop's turn
+    bool over_high = false;  // queued() reached kHighWater
+    bool dirty = false;      // has bytes to flush at the end of the loop's turn
   };
 
   Link(Simulation& sim, Weather& weather, int number, net::Address to);
@@ -67,8 +67,8 @@ class Link : public std::enable_shared_from_this<Link> {
   void refuse(int side);
 
   // The world's hand.
-  void break_now();                       // both ends see a reset
-  void go_silent();                       // nothing moves any more; keep-alive ends it
+  void break_now();  // both ends see a reset
+  void go_silent();  // nothing moves any more; keep-alive ends it
   End& end(int side) { return ends_[at(side)]; }
   const End& end(int side) const { return ends_[at(side)]; }
   bool gone() const { return ends_[0].closed && ends_[1].closed; }

@@ -1,14 +1,118 @@
 #include "middle.h"
 
+#include <vector>
+
+#include "base/log.h"
+#include "client/pooler.h"
+
 namespace pgw::sim {
 
-struct Middle::Parts {};
+namespace {
 
-Middle::Middle(Simulation& sim, Network&, SimOffload&, SimResolver&, const World::Plan&) {
-  sim.fail("the pooler is not linked yet");
+// The log has one sink for the process; worlds run one after the other.
+Simulation* logging = nullptr;
+
+void log_to_trace(Level, const About& about, std::string_view text) {
+  if (logging) logging->trace("pooler: [{}] {}", about.client, text);
 }
-Middle::~Middle() = default;
-void Middle::check_quiet() {}
-void Middle::stop() {}
+
+void fill(void* state, char* out, std::size_t n) {
+  auto& random = *static_cast<Random*>(state);
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<char>(random.below(256));
+}
+
+Duration span(Random& random, Duration least, Duration most) {
+  return Duration(random.between(static_cast<std::size_t>(least.count()),
+                                 static_cast<std::size_t>(most.count())));
+}
+
+config::AuthMethod method_of(Ask ask) {
+  switch (ask) {
+    case Ask::password:
+      return config::AuthMethod::password;
+    case Ask::md5:
+      return config::AuthMethod::md5;
+    default:
+      return config::AuthMethod::trust;
+  }
+}
+
+config::SnapshotPtr snapshot(const World::Plan& plan, Random& random) {
+  config::Snapshot out;
+  out.listen = {{"127.0.0.1:6432", config::Mode::session},
+                {"127.0.0.1:6543", config::Mode::transaction}};
+  out.auth.method = method_of(plan.ask);
+  out.auth.users = {{"app", "app-secret"}, {"worker", "worker-secret"}};
+  config::Settings& s = out.settings;
+  s.pool_size = plan.pool_size;
+  s.max_overflow = plan.overflow;
+  s.pool_timeout = plan.faults ? span(random, 500ms, 20s) : Duration(3h);
+  s.connect_timeout = plan.faults ? span(random, 500ms, 10s) : Duration(10min);
+  if (random.chance(300)) s.pool_recycle = span(random, 50ms, 5s);
+  if (random.chance(300)) s.server_idle_timeout = span(random, 10ms, 5s);
+  if (random.chance(500)) s.overflow_idle_timeout = span(random, 1ms, 2s);
+  if (random.chance(300)) s.server_statements = static_cast<unsigned>(random.between(1, 4));
+  config::Database shop;
+  shop.name = "shop";
+  shop.upstream.host = random.chance(500) ? "10.0.0.1" : "db.example";
+  shop.upstream.port = 5432;
+  shop.settings = s;
+  out.databases.emplace("shop", shop);
+  return std::make_shared<const config::Snapshot>(std::move(out));
+}
+
+}  // namespace
+
+struct Middle::Parts {
+  Parts(Simulation& s, const World::Plan& plan) : sim(s), random(s.random.fork()), plan_(plan) {}
+  Simulation& sim;
+  Random random;
+  const World::Plan& plan_;
+  std::vector<std::unique_ptr<SimLoop>> loops;
+  std::unique_ptr<client::Pooler> pooler;
+};
+
+Middle::Middle(Simulation& sim, Network& network, SimOffload& offload, SimResolver& resolver,
+               const World::Plan& plan)
+    : parts_(std::make_unique<Parts>(sim, plan)) {
+  logging = &sim;
+  set_log_sink(log_to_trace);
+  set_log_level(sim.tracing() ? Level::debug : Level::error);
+  resolver.add("db.example", "10.0.0.1");
+  if (plan.faults) resolver.failing = resolver.slow = 100;
+  auto rules = client::make_rules(snapshot(plan, parts_->random));
+  if (!rules) {
+    sim.fail("the configuration is refused: " + rules.error().what());
+    return;
+  }
+  client::Machine machine;
+  for (unsigned i = 0; i < plan.workers; ++i) {
+    parts_->loops.push_back(std::make_unique<SimLoop>(sim, network, fmt::format("worker{}", i)));
+    machine.loops.push_back(parts_->loops.back().get());
+  }
+  machine.offload = &offload;
+  machine.resolver = &resolver;
+  machine.random = {fill, &parts_->random};
+  parts_->pooler = std::make_unique<client::Pooler>(std::move(*rules), std::move(machine));
+  if (auto done = parts_->pooler->listen(); !done)
+    sim.fail("the pooler cannot listen: " + done.error().what());
+}
+
+Middle::~Middle() {
+  stop();
+  logging = nullptr;
+}
+
+void Middle::check_quiet() {
+  const auto counts = parts_->pooler->counts();
+  if (counts.clients + counts.logins + counts.leased + counts.waiting == 0) return;
+  parts_->sim.fail(fmt::format("the pooler still has {} clients, {} logins, {} leases, {} waiters",
+                               counts.clients, counts.logins, counts.leased, counts.waiting));
+}
+
+void Middle::stop() {
+  for (auto& loop : parts_->loops) loop->stop();
+  if (parts_->pooler) parts_->pooler.reset();
+}
 
 }  // namespace pgw::sim

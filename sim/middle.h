@@ -1,4 +1,5 @@
-// The pooler in a simulated world: its machine of simulated loops, its configuration, and the questions at the end.
+// The pooler in a simulated world: its machine of simulated loops, its configuration, and the
+// questions at the end.
 #pragma once
 #include <memory>
 

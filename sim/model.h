@@ -1,5 +1,6 @@
-// What a client may expect: PostgreSQL's session semantics, written down a second time and independently of the
-// scripted PostgreSQL. It is fed with the client's requests and says, reply by reply, what must come.
+// What a client may expect: PostgreSQL's session semantics, written down a second time and
+// independently of the scripted PostgreSQL. It is fed with the client's requests and says, reply by
+// reply, what must come.
 #pragma once
 #include <deque>
 #include <map>
@@ -17,13 +18,13 @@ namespace pgw::sim {
 // One expected message, or a run of rows.
 struct Reply {
   char type = 0;
-  std::string body{};                    // exact, but for E and N
-  std::string sqlstate{};                // E, N
-  std::vector<std::string> others{};     // other bodies that are right as well
-  Statement rows{};                      // D, d with count: a row each
+  std::string body{};                 // exact, but for E and N
+  std::string sqlstate{};             // E, N
+  std::vector<std::string> others{};  // other bodies that are right as well
+  Statement rows{};                   // D, d with count: a row each
   std::uint32_t from = 0;
   std::uint32_t count = 0;
-  bool or_stale = false;               // "cached plan must not change result type" would be right as well
+  bool or_stale = false;  // "cached plan must not change result type" would be right as well
 };
 
 class Model {
@@ -81,7 +82,7 @@ class Model {
   };
   struct State {
     char block = 'I';
-    bool open = false;      // some transaction is under way
+    bool open = false;  // some transaction is under way
     bool skip = false;
     bool simple = false;
     bool several = false;
@@ -121,6 +122,7 @@ class Model {
   void end_any(bool keep);
   void restore(const Mark& mark);
   bool aborted(const Statement& s) const;
+  bool aborted_alike(const std::string& got, const std::string& wanted) const;
   std::string value(const std::string& setting) const;
   std::vector<Column> columns(const Statement& s, int format) const;
   bool stale(const Prepared& p) const;

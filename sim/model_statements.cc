@@ -124,8 +124,10 @@ void Model::rows(const Statement& s, Portal* portal, std::uint32_t limit) {
 
 void Model::step_utility(const Statement& s) {
   switch (s.kind) {
-    case Kind::insert: return done("INSERT 0 1");
-    case Kind::update: return done("UPDATE 3");
+    case Kind::insert:
+      return done("INSERT 0 1");
+    case Kind::update:
+      return done("UPDATE 3");
     case Kind::copy_in:
       state_.copying = true;
       state_.copy_extended = !state_.simple;
@@ -145,14 +147,18 @@ void Model::step_utility(const Statement& s) {
       if (state_.block != 'I' || state_.several) return error("25001");
       state_.prepared.clear();
       state_.portals.clear();
+      if (promise_ == Promise::transaction)
+        for (const Setting& x : kSettings) state_.unknown.insert(x.name);
       state_.session = initial_;
       state_.local.clear();
       return done("DISCARD ALL");
     case Kind::set:
     case Kind::set_local:
     case Kind::reset:
-    case Kind::reset_all: return step_setting(s);
-    default: return step_transaction(s);
+    case Kind::reset_all:
+      return step_setting(s);
+    default:
+      return step_transaction(s);
   }
 }
 
@@ -223,7 +229,8 @@ void Model::step_transaction(const Statement& s) {
       st.block = 'T';
       return done("ROLLBACK");
     }
-    default: return done("");
+    default:
+      return done("");
   }
 }
 

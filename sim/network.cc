@@ -8,7 +8,9 @@ namespace pgw::sim {
 
 namespace {
 
-bool any_host(const net::Address& a) { return a.host.empty() || a.host == "0.0.0.0" || a.host == "::"; }
+bool any_host(const net::Address& a) {
+  return a.host.empty() || a.host == "0.0.0.0" || a.host == "::";
+}
 
 bool leads_to(const net::Address& to, const net::Address& listening) {
   const bool path = to.kind == net::Address::Kind::unix_path;
@@ -85,7 +87,9 @@ std::vector<std::shared_ptr<Link>> Network::links_to(std::uint16_t port) {
 }
 
 SimListener::SimListener(SimLoop& loop, net::Address address, net::ListenSink& sink)
-    : loop_(loop), address_(std::move(address)), sink_(sink),
+    : loop_(loop),
+      address_(std::move(address)),
+      sink_(sink),
       alive_(std::make_shared<SimListener*>(this)) {
   if (address_.kind != net::Address::Kind::unix_path && address_.port == 0)
     address_.port = loop_.network().free_port();

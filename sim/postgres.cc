@@ -72,8 +72,8 @@ void Postgres::logged_in(Backend& backend) {
 }
 
 bool Postgres::full() const {
-  const auto sessions = std::ranges::count_if(
-      backends_, [](const auto& b) { return b.second->is_session(); });
+  const auto sessions =
+      std::ranges::count_if(backends_, [](const auto& b) { return b.second->is_session(); });
   return static_cast<std::size_t>(sessions) >= options_.max_connections;
 }
 

@@ -1,5 +1,5 @@
-// A scripted PostgreSQL on a simulated listener: it accepts connections, knows all backends, and crashes and
-// restarts when the world says so.
+// A scripted PostgreSQL on a simulated listener: it accepts connections, knows all backends, and
+// crashes and restarts when the world says so.
 #pragma once
 #include <map>
 #include <memory>
@@ -34,7 +34,8 @@ class Postgres final : public net::ListenSink {
   void stop(bool politely);  // all backends die (57P01, or a reset), and nothing listens
   void kill_one(bool politely);
 
-  // At most this many backends per (database, user); the simulation fails when there are more. 0: no limit.
+  // At most this many backends per (database, user); the simulation fails when there are more. 0:
+  // no limit.
   void set_limit(unsigned most) { limit_ = most; }
 
   std::size_t backends() const { return backends_.size(); }

@@ -1,4 +1,5 @@
-// The one source of chance in a simulated world: splitmix64, the same on every machine for the same seed.
+// The one source of chance in a simulated world: splitmix64, the same on every machine for the same
+// seed.
 #pragma once
 #include <cstddef>
 #include <cstdint>

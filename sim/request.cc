@@ -7,7 +7,9 @@ namespace pgw::sim {
 std::string encode(const Request& r) {
   Body body;
   switch (r.type) {
-    case 'Q': body.text(r.garbled ? "SELEKT 'oops" : render(r.statements)); break;
+    case 'Q':
+      body.text(r.garbled ? "SELEKT 'oops" : render(r.statements));
+      break;
     case 'P':
       body.text(r.statement).text(r.garbled ? "SELEKT 'oops" : render(r.statements));
       body.u16(static_cast<int>(r.types.size()));
@@ -23,12 +25,23 @@ std::string encode(const Request& r) {
       }
       break;
     case 'D':
-    case 'C': body.u8(r.what).text(r.what == 'S' ? r.statement : r.portal); break;
-    case 'E': body.text(r.portal).u32(r.limit); break;
-    case 'F': body.u32(r.limit).u16(0).u16(1).counted(r.params.at(0)).u16(0); break;
-    case 'd': body.raw(r.data); break;
-    case 'f': body.text(r.data); break;
-    default: break;
+    case 'C':
+      body.u8(r.what).text(r.what == 'S' ? r.statement : r.portal);
+      break;
+    case 'E':
+      body.text(r.portal).u32(r.limit);
+      break;
+    case 'F':
+      body.u32(r.limit).u16(0).u16(1).counted(r.params.at(0)).u16(0);
+      break;
+    case 'd':
+      body.raw(r.data);
+      break;
+    case 'f':
+      body.text(r.data);
+      break;
+    default:
+      break;
   }
   return frame(r.type, body.take());
 }

@@ -61,12 +61,19 @@ std::string Script::setting_value(const std::string& name) {
 Statement Script::setting() {
   const std::string name = kSettings[random_.below(kSettings.size())].name;
   switch (random_.below(8)) {
-    case 0: return named_statement(Kind::reset, name);
-    case 1: return {Kind::set_local, "", name, setting_value(name)};
-    case 2: return random_.chance(300) ? Statement{Kind::reset_all} : named_statement(Kind::show, name);
-    case 3: case 4: return named_statement(Kind::show, name);
-    case 5: return named_statement(Kind::set, "no_such_setting");
-    default: return {Kind::set, "", name, setting_value(name)};
+    case 0:
+      return named_statement(Kind::reset, name);
+    case 1:
+      return {Kind::set_local, "", name, setting_value(name)};
+    case 2:
+      return random_.chance(300) ? Statement{Kind::reset_all} : named_statement(Kind::show, name);
+    case 3:
+    case 4:
+      return named_statement(Kind::show, name);
+    case 5:
+      return named_statement(Kind::set, "no_such_setting");
+    default:
+      return {Kind::set, "", name, setting_value(name)};
   }
 }
 
@@ -110,13 +117,20 @@ Statement Script::in_block(const Model& ahead) {
     return {random_.chance(700) ? Kind::rollback : Kind::commit};
   }
   switch (random_.below(12)) {
-    case 0: case 1: return {Kind::commit};
-    case 2: return {Kind::rollback};
-    case 3: return named_statement(Kind::savepoint, random_.pick(marks));
-    case 4: return named_statement(random_.chance(500) ? Kind::rollback_to : Kind::release,
-                                   random_.pick(marks));
-    case 5: return random_.chance(200) ? Statement{Kind::begin} : plain();
-    default: return plain();
+    case 0:
+    case 1:
+      return {Kind::commit};
+    case 2:
+      return {Kind::rollback};
+    case 3:
+      return named_statement(Kind::savepoint, random_.pick(marks));
+    case 4:
+      return named_statement(random_.chance(500) ? Kind::rollback_to : Kind::release,
+                             random_.pick(marks));
+    case 5:
+      return random_.chance(200) ? Statement{Kind::begin} : plain();
+    default:
+      return plain();
   }
 }
 
@@ -315,11 +329,21 @@ std::vector<Request> Script::ddl(const Model& ahead) {
 std::vector<Request> Script::mistakes(const Model& ahead) {
   std::vector<Request> out;
   switch (random_.below(8)) {
-    case 0: bind_execute(out, "no_such", 0, ahead); break;
-    case 1: out = {execute("no_such", 0)}; break;
-    case 2: out = {on_name('D', 'P', "no_such")}; break;
-    case 3: out = {on_name('D', 'S', "no_such")}; break;
-    case 4: out = {parse_request("", {echo(), echo()})}; break;
+    case 0:
+      bind_execute(out, "no_such", 0, ahead);
+      break;
+    case 1:
+      out = {execute("no_such", 0)};
+      break;
+    case 2:
+      out = {on_name('D', 'P', "no_such")};
+      break;
+    case 3:
+      out = {on_name('D', 'S', "no_such")};
+      break;
+    case 4:
+      out = {parse_request("", {echo(), echo()})};
+      break;
     case 5:
       out = {parse_request("", {})};
       out.back().garbled = true;

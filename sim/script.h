@@ -1,5 +1,5 @@
-// What a scripted client does next: a batch of requests, made by chance but fitting the state that the client believes
-// its session to be in.
+// What a scripted client does next: a batch of requests, made by chance but fitting the state that
+// the client believes its session to be in.
 #pragma once
 #include <string>
 #include <vector>
@@ -17,7 +17,7 @@ class Script {
     bool sleeps = true;
     bool copies = true;
     bool settings = true;
-    bool sync_in_copy = false;   // legal and ignored, but not when a cancel may end the COPY before
+    bool sync_in_copy = false;  // legal and ignored, but not when a cancel may end the COPY before
     bool ddl = true;
     std::uint32_t big_rows = 40;
     std::uint32_t big_size = 2000;

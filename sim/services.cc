@@ -19,8 +19,8 @@ void SimResolver::resolve(net::Loop& home, const std::string& host, std::uint16_
   const auto known = hosts_.find(host);
   const bool numeric = host.find_first_not_of("0123456789.") == std::string::npos;
   if (host.starts_with('/')) {
-    answer->push_back({net::Address::Kind::unix_path,
-                       host + "/.s.PGSQL." + std::to_string(port), port});
+    answer->push_back(
+        {net::Address::Kind::unix_path, host + "/.s.PGSQL." + std::to_string(port), port});
   } else if (numeric) {
     answer->push_back({net::Address::Kind::ipv4, host, port});
   } else if (known == hosts_.end() || sim_.random.chance(failing)) {

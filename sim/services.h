@@ -1,4 +1,5 @@
-// The simulator's Offload and Resolver: work runs inline at a random later time; names may be slow or unknown.
+// The simulator's Offload and Resolver: work runs inline at a random later time; names may be slow
+// or unknown.
 #pragma once
 #include <map>
 #include <string>

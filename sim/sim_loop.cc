@@ -8,7 +8,9 @@
 namespace pgw::sim {
 
 SimLoop::SimLoop(Simulation& sim, Network& network, std::string name)
-    : sim_(sim), network_(network), name_(std::move(name)),
+    : sim_(sim),
+      network_(network),
+      name_(std::move(name)),
       alive_(std::make_shared<SimLoop*>(this)) {
   now_ = sim_.now();
 }
@@ -108,8 +110,7 @@ Result<std::unique_ptr<net::Listener>> SimLoop::listen(const net::Address& addre
   return std::make_unique<SimListener>(*this, address, sink);
 }
 
-std::unique_ptr<net::Stream> SimLoop::connect(const net::Address& address,
-                                              net::StreamSink& sink) {
+std::unique_ptr<net::Stream> SimLoop::connect(const net::Address& address, net::StreamSink& sink) {
   return network_.connect(*this, address, sink);
 }
 

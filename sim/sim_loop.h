@@ -1,5 +1,5 @@
-// The simulator's event loop (contract: net/loop.h). Its turns are events of the simulation, so several loops
-// share one thread and take turns in an order that the seed decides.
+// The simulator's event loop (contract: net/loop.h). Its turns are events of the simulation, so
+// several loops share one thread and take turns in an order that the seed decides.
 #pragma once
 #include <deque>
 #include <map>
@@ -29,8 +29,7 @@ class SimLoop final : public net::Loop {
   void arm(net::Timer& timer, Duration after) override;
   Result<std::unique_ptr<net::Listener>> listen(const net::Address& address,
                                                 net::ListenSink& sink) override;
-  std::unique_ptr<net::Stream> connect(const net::Address& address,
-                                       net::StreamSink& sink) override;
+  std::unique_ptr<net::Stream> connect(const net::Address& address, net::StreamSink& sink) override;
   std::unique_ptr<net::Stream> adopt(net::Detached detached, net::StreamSink& sink) override;
   void close_detached(net::Detached detached) override;
   const char* name() const override { return "sim"; }
@@ -59,8 +58,8 @@ class SimLoop final : public net::Loop {
   std::vector<std::pair<std::shared_ptr<Link>, int>> dirty_;
   net::Timers timers_;
   Time wake_ = Time::max();
-  std::map<const void*, Time> last_post_;         // by poster: keeps its order
-  std::shared_ptr<SimLoop*> alive_;               // events outlive loops
+  std::map<const void*, Time> last_post_;  // by poster: keeps its order
+  std::shared_ptr<SimLoop*> alive_;        // events outlive loops
 };
 
 class SimStream final : public net::Stream {

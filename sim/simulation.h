@@ -1,5 +1,6 @@
-// Virtual time: a heap of events that run in the order of their time, then of their making. Everything in a
-// simulated world happens inside step(), on one thread, so a seed decides all of it.
+// Virtual time: a heap of events that run in the order of their time, then of their making.
+// Everything in a simulated world happens inside step(), on one thread, so a seed decides all of
+// it.
 #pragma once
 #include <fmt/format.h>
 

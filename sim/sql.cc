@@ -9,14 +9,10 @@
 namespace pgw::sim {
 
 const std::vector<Setting> kSettings = {
-    {"application_name", "", true},
-    {"client_encoding", "UTF8", true},
-    {"DateStyle", "ISO, MDY", true},
-    {"TimeZone", "Etc/UTC", true},
-    {"work_mem", "4MB", false},
-    {"search_path", "\"$user\", public", false},
-    {"extra_float_digits", "1", false},
-    {"statement_timeout", "0", false},
+    {"application_name", "", true},     {"client_encoding", "UTF8", true},
+    {"DateStyle", "ISO, MDY", true},    {"TimeZone", "Etc/UTC", true},
+    {"work_mem", "4MB", false},         {"search_path", "\"$user\", public", false},
+    {"extra_float_digits", "1", false}, {"statement_timeout", "0", false},
 };
 
 const Setting* find_setting(std::string_view name) {
@@ -32,9 +28,18 @@ bool ends_transaction(Kind kind) {
 
 bool returns_rows(Kind kind) {
   switch (kind) {
-    case Kind::echo: case Kind::big: case Kind::sleep: case Kind::error: case Kind::notice:
-    case Kind::table: case Kind::show: case Kind::set_config: case Kind::nothing: return true;
-    default: return false;
+    case Kind::echo:
+    case Kind::big:
+    case Kind::sleep:
+    case Kind::error:
+    case Kind::notice:
+    case Kind::table:
+    case Kind::show:
+    case Kind::set_config:
+    case Kind::nothing:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -50,39 +55,71 @@ std::string copy_row(const Statement& s, std::uint32_t index) {
 
 std::string render(const Statement& s) {
   switch (s.kind) {
-    case Kind::empty: return "";
+    case Kind::empty:
+      return "";
     case Kind::echo: {
       std::string out = fmt::format("SELECT '{}'", s.token);
       for (int i = 1; i <= s.params; ++i) out += fmt::format(", ${}", i);
       return out;
     }
-    case Kind::big: return fmt::format("SELECT big({}, {}, '{}')", s.rows, s.size, s.token);
-    case Kind::sleep: return fmt::format("SELECT pg_sleep({}, '{}')", s.rows, s.token);
-    case Kind::error: return fmt::format("SELECT error('{}')", s.token);
-    case Kind::notice: return fmt::format("SELECT notice('{}')", s.token);
-    case Kind::table: return fmt::format("SELECT * FROM \"{}\" WHERE v = '{}'", s.name, s.token);
-    case Kind::insert: return fmt::format("INSERT INTO t VALUES ('{}')", s.token);
-    case Kind::update: return fmt::format("UPDATE t SET v = '{}'", s.token);
-    case Kind::begin: return "BEGIN";
-    case Kind::commit: return "COMMIT";
-    case Kind::rollback: return "ROLLBACK";
-    case Kind::savepoint: return fmt::format("SAVEPOINT {}", s.name);
-    case Kind::rollback_to: return fmt::format("ROLLBACK TO {}", s.name);
-    case Kind::release: return fmt::format("RELEASE {}", s.name);
-    case Kind::set: return fmt::format("SET {} TO '{}'", s.name, s.value);
-    case Kind::set_local: return fmt::format("SET LOCAL {} TO '{}'", s.name, s.value);
-    case Kind::reset: return fmt::format("RESET {}", s.name);
-    case Kind::reset_all: return "RESET ALL";
-    case Kind::show: return fmt::format("SHOW {}", s.name);
-    case Kind::deallocate: return fmt::format("DEALLOCATE {}", s.name);
-    case Kind::deallocate_all: return "DEALLOCATE ALL";
-    case Kind::discard_all: return "DISCARD ALL";
-    case Kind::copy_in: return fmt::format("COPY \"{}\" FROM STDIN", s.token);
-    case Kind::copy_out: return fmt::format("COPY \"{}\" TO STDOUT (rows {})", s.token, s.rows);
-    case Kind::alter: return fmt::format("ALTER TABLE \"{}\" ADD COLUMN x text", s.name);
-    case Kind::set_config:
-      return fmt::format("SELECT set_config('{}', '{}', false)", s.name, s.value);
-    case Kind::nothing: return "SELECT 1";
+    case Kind::big:
+      return fmt::format("SELECT big({}, {}, '{}')", s.rows, s.size, s.token);
+    case Kind::sleep:
+      return fmt::format("SELECT pg_sleep({}, '{}')", s.rows, s.token);
+    case Kind::error:
+      return fmt::format("SELECT error('{}')", s.token);
+    case Kind::notice:
+      return fmt::format("SELECT notice('{}')", s.token);
+    case Kind::table:
+      return fmt::format("SELECT * FROM \"{}\" WHERE v = '{}'", s.name, s.token);
+    case Kind::insert:
+      return fmt::format("INSERT INTO t VALUES ('{}')", s.token);
+    case Kind::update:
+      return fmt::format("UPDATE t SET v = '{}'", s.token);
+    case Kind::begin:
+      return "BEGIN";
+    case Kind::commit:
+      return "COMMIT";
+    case Kind::rollback:
+      return "ROLLBACK";
+    case Kind::savepoint:
+      return fmt::format("SAVEPOINT {}", s.name);
+    case Kind::rollback_to:
+      return fmt::format("ROLLBACK TO {}", s.name);
+    case Kind::release:
+      return fmt::format("RELEASE {}", s.name);
+    case Kind::set:
+      return fmt::format("SET {} TO '{}'", s.name, s.value);
+    case Kind::set_local:
+      return fmt::format("SET LOCAL {} TO '{}'", s.name, s.value);
+    case Kind::reset:
+      return fmt::format("RESET {}", s.name);
+    case Kind::reset_all:
+      return "RESET ALL";
+    case Kind::show:
+      return fmt::format("SHOW {}", s.name);
+    case Kind::deallocate:
+      return fmt::format("DEALLOCATE \"{}\"", s.name);
+    case Kind::deallocate_all:
+      return "DEALLOCATE ALL";
+    case Kind::discard_all:
+      return "DISCARD ALL";
+    case Kind::copy_in:
+      return fmt::format("COPY \"{}\" FROM STDIN", s.token);
+    case Kind::copy_out:
+      return fmt::format("COPY \"{}\" TO STDOUT (rows {})", s.token, s.rows);
+    case Kind::alter:
+      return fmt::format("ALTER TABLE \"{}\" ADD COLUMN x text", s.name);
+    case Kind::set_config: {
+      std::string out = "SELECT ";
+      for (const auto& [name, value] : s.sets) {
+        if (out.size() > 7) out += ", ";
+        out += fmt::format("pg_catalog.set_config('{}','{}',false)", name, value);
+      }
+      return out;
+    }
+    case Kind::nothing:
+      return "SELECT 1";
   }
   return "";
 }
@@ -167,6 +204,17 @@ std::uint32_t number(const Word& w) {
   return value;
 }
 
+// SELECT set_config('name', 'value', false)[, set_config(...)]
+std::optional<Statement> parse_set_config(const Words& w) {
+  Statement s{Kind::set_config};
+  for (std::size_t at = 1; at < w.size(); at += 9) {
+    if (at + 7 >= w.size() || !w[at].text.ends_with("set_config") || !w[at + 7].sign(')'))
+      return std::nullopt;
+    s.sets.emplace_back(w[at + 2].text, w[at + 4].text);
+  }
+  return s;
+}
+
 std::optional<Statement> parse_select(const Words& w) {
   Statement s;
   if (w.size() < 2) return std::nullopt;
@@ -184,8 +232,7 @@ std::optional<Statement> parse_select(const Words& w) {
     s = {Kind::table, w[7].text, w[3].text};
     return s;
   }
-  if (w.size() >= 8 && w[1].is("set_config"))
-    return Statement{Kind::set_config, "", w[3].text, w[5].text};
+  if (w[1].sort == 'w' && w[1].text.ends_with("set_config")) return parse_set_config(w);
   if (w.size() < 5 || !w[2].sign('(')) return std::nullopt;
   s.token = w[w.size() - 2].text;
   if (w[1].is("big") && w.size() == 9) {
@@ -250,7 +297,8 @@ std::optional<Statement> parse_one(const Words& w) {
   if (n == 7 && verb == "insert") return Statement{Kind::insert, w[5].text};
   if (n == 6 && verb == "update") return Statement{Kind::update, w[5].text};
   if (n >= 3 && verb == "alter") return Statement{Kind::alter, "", w[2].text};
-  if (n == 3 && verb == "deallocate" && w[1].is("prepare")) return Statement{Kind::deallocate, "", w[2].text};
+  if (n == 3 && verb == "deallocate" && w[1].is("prepare"))
+    return Statement{Kind::deallocate, "", w[2].text};
   if (n != 2) return std::nullopt;
   if (verb == "savepoint") return Statement{Kind::savepoint, "", w[1].text};
   if (verb == "release") return Statement{Kind::release, "", w[1].text};

@@ -1,29 +1,57 @@
-// The little language of the scripted PostgreSQL. Its texts look like SQL, so that a pooler which scans them sees
-// realistic words; clients render statements, the scripted PostgreSQL parses the text.
+// The little language of the scripted PostgreSQL. Its texts look like SQL, so that a pooler which
+// scans them sees realistic words; clients render statements, the scripted PostgreSQL parses the
+// text.
 #pragma once
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgw::sim {
 
 enum class Kind : std::uint8_t {
-  empty, echo, big, sleep, error, notice, table, insert, update, begin, commit, rollback, savepoint,
-  rollback_to, release, set, set_local, reset, reset_all, show, deallocate, deallocate_all,
-  discard_all, copy_in, copy_out, alter, set_config, nothing,
+  empty,
+  echo,
+  big,
+  sleep,
+  error,
+  notice,
+  table,
+  insert,
+  update,
+  begin,
+  commit,
+  rollback,
+  savepoint,
+  rollback_to,
+  release,
+  set,
+  set_local,
+  reset,
+  reset_all,
+  show,
+  deallocate,
+  deallocate_all,
+  discard_all,
+  copy_in,
+  copy_out,
+  alter,
+  set_config,
+  nothing,
 };
 
 struct Statement {
   Kind kind = Kind::empty;
-  std::string token{};      // "c17.42": who asked, and its which request
-  std::string name{};       // of a setting, savepoint, prepared statement or table
-  std::string value{};      // of a setting
-  std::uint32_t rows = 0;   // big, copy_out; milliseconds of sleep
-  std::uint32_t size = 0;   // bytes per row of big
-  int params = 0;           // $1 .. of echo
+  std::string token{};     // "c17.42": who asked, and its which request
+  std::string name{};      // of a setting, savepoint, prepared statement or table
+  std::string value{};     // of a setting
+  std::uint32_t rows = 0;  // big, copy_out; milliseconds of sleep
+  std::uint32_t size = 0;  // bytes per row of big
+  int params = 0;          // $1 .. of echo
+  std::vector<std::pair<std::string, std::string>> sets{};  // set_config: all calls of the list
   bool operator==(const Statement&) const = default;
 };
 

@@ -1,4 +1,5 @@
-// swarm: runs simulated worlds by the thousand. A failure names the seed and the command that shows it again.
+// swarm: runs simulated worlds by the thousand. A failure names the seed and the command that shows
+// it again.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +35,8 @@ struct Counts {
 [[noreturn]] void usage(std::string_view what) {
   fmt::print(stderr,
              "swarm: {}\nusage: swarm [--seeds A..B | --seed N] [--direct] [--trace] [--verbose] "
-             "[--jobs N]\n", what);
+             "[--jobs N]\n",
+             what);
   std::exit(2);
 }
 
@@ -55,18 +57,24 @@ Options options(int argc, char** argv) {
   };
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "--direct") out.direct = true;
-    else if (word == "--trace") out.trace = true;
-    else if (word == "--verbose") out.verbose = true;
-    else if (word == "--jobs") out.jobs = static_cast<unsigned>(number(value(i)));
-    else if (word == "--seed") out.from = out.to = number(value(i));
+    if (word == "--direct")
+      out.direct = true;
+    else if (word == "--trace")
+      out.trace = true;
+    else if (word == "--verbose")
+      out.verbose = true;
+    else if (word == "--jobs")
+      out.jobs = static_cast<unsigned>(number(value(i)));
+    else if (word == "--seed")
+      out.from = out.to = number(value(i));
     else if (word == "--seeds") {
       const std::string_view range = value(i);
       const std::size_t dots = range.find("..");
       if (dots == std::string_view::npos) usage("--seeds wants A..B");
       out.from = number(range.substr(0, dots));
       out.to = number(range.substr(dots + 2));
-    } else usage(fmt::format("unknown option {}", word));
+    } else
+      usage(fmt::format("unknown option {}", word));
   }
   if (out.jobs == 0) out.jobs = 1;
   return out;
@@ -91,7 +99,8 @@ bool run_one(const Options& o, std::uint64_t seed) {
   return verdict.passed;
 }
 
-// One job's share of the seeds, in processes of its own: a crash of one world is a failure of that seed only.
+// One job's share of the seeds, in processes of its own: a crash of one world is a failure of that
+// seed only.
 Counts share(const Options& o, unsigned job) {
   Counts counts;
   constexpr std::uint64_t kPerProcess = 25;

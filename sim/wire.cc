@@ -90,8 +90,8 @@ std::string data_row(const std::vector<std::string>& cells) {
   return out.take();
 }
 
-std::string error_body(std::string_view severity, std::string_view sqlstate,
-                       std::string_view text, std::string_view routine) {
+std::string error_body(std::string_view severity, std::string_view sqlstate, std::string_view text,
+                       std::string_view routine) {
   Body out;
   out.u8('S').text(severity).u8('V').text(severity).u8('C').text(sqlstate).u8('M').text(text);
   out.u8('F').text("fake.c").u8('L').text("1");

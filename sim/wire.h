@@ -1,5 +1,5 @@
-// The protocol's messages for the simulated ends. On purpose it shares nothing with the pooler's own codec, so that
-// a mistake there cannot hide behind the same mistake here.
+// The protocol's messages for the simulated ends. On purpose it shares nothing with the pooler's
+// own codec, so that a mistake there cannot hide behind the same mistake here.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -39,8 +39,10 @@ class Body {
   Body& u8(int value) { return out_.push_back(static_cast<char>(value)), *this; }
   Body& u16(int value) { return u8(value >> 8).u8(value); }
   Body& u32(std::uint32_t value) {
-    return u8(static_cast<int>(value >> 24)).u8(static_cast<int>(value >> 16))
-        .u8(static_cast<int>(value >> 8)).u8(static_cast<int>(value));
+    return u8(static_cast<int>(value >> 24))
+        .u8(static_cast<int>(value >> 16))
+        .u8(static_cast<int>(value >> 8))
+        .u8(static_cast<int>(value));
   }
   Body& text(std::string_view value) { return out_.append(value), u8(0); }
   Body& raw(std::string_view value) { return out_.append(value), *this; }
@@ -79,8 +81,8 @@ struct Column {
 };
 std::string row_description(const std::vector<Column>& columns);
 std::string data_row(const std::vector<std::string>& cells);
-std::string error_body(std::string_view severity, std::string_view sqlstate,
-                       std::string_view text, std::string_view routine = "");
+std::string error_body(std::string_view severity, std::string_view sqlstate, std::string_view text,
+                       std::string_view routine = "");
 // The field of this letter of an ErrorResponse or NoticeResponse; empty when it is not there.
 std::string error_field(std::string_view body, char field);
 

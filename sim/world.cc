@@ -10,13 +10,17 @@ namespace {
 constexpr std::uint16_t kPostgresPort = 5432;
 constexpr std::uint16_t kSessionPort = 6432;
 constexpr std::uint16_t kTransactionPort = 6543;
-constexpr Time kLimit = Time(2h);        // by then every client must have been served
+constexpr Time kLimit = Time(2h);            // by then every client must have been served
 constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
 }  // namespace
 
 World::World(std::uint64_t seed, bool direct)
-    : sim_(seed), random_(sim_.random.fork()), network_(sim_),
-      server_loop_(sim_, network_, "pg"), client_loop_(sim_, network_, "clients"), offload_(sim_),
+    : sim_(seed),
+      random_(sim_.random.fork()),
+      network_(sim_),
+      server_loop_(sim_, network_, "pg"),
+      client_loop_(sim_, network_, "clients"),
+      offload_(sim_),
       resolver_(sim_) {
   plan.direct = direct;
   choose();
@@ -34,8 +38,8 @@ World::~World() {
 Weather World::weather(bool faults) {
   Weather w;
   w.latency_least = Duration(random_.between(1, 50));
-  w.latency_most = w.latency_least + Duration(random_.chance(200) ? random_.below(20'000)
-                                                                  : random_.below(300));
+  w.latency_most =
+      w.latency_least + Duration(random_.chance(200) ? random_.below(20'000) : random_.below(300));
   w.slow = random_.chance(300) ? static_cast<unsigned>(random_.below(30)) : 0;
   w.split = random_.chance(500) ? 600 : static_cast<unsigned>(random_.below(300));
   w.window = random_.chance(250) ? random_.between(64, 4096) : random_.between(16, 128) * 1024;
@@ -51,7 +55,8 @@ void World::choose() {
   plan.workers = static_cast<unsigned>(random_.between(1, 3));
   plan.pool_size = static_cast<unsigned>(random_.between(1, 4));
   plan.overflow = static_cast<unsigned>(random_.chance(500) ? random_.between(1, 2) : 0);
-  plan.restarts = plan.faults && random_.chance(400) ? 1 + static_cast<unsigned>(random_.below(2)) : 0;
+  plan.restarts =
+      plan.faults && random_.chance(400) ? 1 + static_cast<unsigned>(random_.below(2)) : 0;
   plan.kills = plan.faults && random_.chance(400) ? static_cast<unsigned>(random_.below(5)) : 0;
   plan.vanishing = random_.chance(500);
   plan.cancelling = random_.chance(500);
@@ -59,13 +64,19 @@ void World::choose() {
   plan.server_weather = weather(plan.faults && random_.chance(600));
   plan.hostile = random_.chance(250) ? static_cast<unsigned>(random_.between(1, 4)) : 0;
   switch (random_.below(4)) {
-    case 0: plan.ask = Ask::password; break;
-    case 1: plan.ask = Ask::md5; break;
-    default: break;
+    case 0:
+      plan.ask = Ask::password;
+      break;
+    case 1:
+      plan.ask = Ask::md5;
+      break;
+    default:
+      break;
   }
-  const auto n = static_cast<int>(random_.chance(300) ? random_.between(1, 4)
-                                                      : random_.between(2, 40));
-  const auto most = static_cast<unsigned>(std::min<std::size_t>(60, 500 / static_cast<unsigned>(n)));
+  const auto n =
+      static_cast<int>(random_.chance(300) ? random_.between(1, 4) : random_.between(2, 40));
+  const auto most =
+      static_cast<unsigned>(std::min<std::size_t>(60, 500 / static_cast<unsigned>(n)));
   for (int i = 1; i <= n; ++i) {
     plan.clients.push_back(client_plan(i, static_cast<unsigned>(random_.between(2, most))));
   }
@@ -77,7 +88,9 @@ ClientPlan World::client_plan(int number, unsigned batches) {
   const bool session = plan.direct || random_.chance(300);
   c.promise = session ? Model::Promise::session : Model::Promise::transaction;
   c.address = {net::Address::Kind::ipv4, plan.direct ? "10.0.0.1" : "127.0.0.1",
-               plan.direct ? kPostgresPort : session ? kSessionPort : kTransactionPort};
+               plan.direct ? kPostgresPort
+               : session   ? kSessionPort
+                           : kTransactionPort};
   c.user = random_.chance(800) ? "app" : "worker";
   c.password = c.user + "-secret";
   if (plan.ask != Ask::trust && random_.chance(30)) {
@@ -96,7 +109,7 @@ ClientPlan World::client_plan(int number, unsigned batches) {
   if (random_.chance(200)) c.leaves_open = 1000;
   c.reconnects = static_cast<unsigned>(random_.below(4));
   c.taste.client = number;
-  c.taste.sync_in_copy = c.cancels == 0;
+  c.taste.sync_in_copy = c.cancels == 0 && random_.chance(plan.direct ? 1000 : 100);
   c.taste.big_rows = random_.chance(100) ? 400 : 40;
   c.taste.big_size = random_.chance(100) ? 8000 : 400;
   choose_parameters(c);
@@ -143,8 +156,8 @@ void World::build() {
   }
   for (unsigned i = 0; i < plan.hostile; ++i) {
     const net::Address to = plan.clients[i % plan.clients.size()].address;
-    hostile_.push_back(std::make_unique<Hostile>(client_loop_, to, static_cast<int>(i),
-                                                 random_.fork()));
+    hostile_.push_back(
+        std::make_unique<Hostile>(client_loop_, to, static_cast<int>(i), random_.fork()));
     hostile_.back()->start();
   }
 }
@@ -204,7 +217,8 @@ Verdict World::run() {
   if (drive(kLimit, false)) check_end();
   if (middle_ && !sim_.failure()) {
     middle_->stop();
-    if (network_.open_to(kPostgresPort, 0) > 0) sim_.fail("connections to PostgreSQL are left over");
+    if (network_.open_to(kPostgresPort, 0) > 0)
+      sim_.fail("connections to PostgreSQL are left over");
     if (network_.detached() > 0) sim_.fail("detached connections are left over");
   }
   unsigned answered = 0;

@@ -1,4 +1,5 @@
-// One simulated world: everything about it follows from the seed. It is built, run to its end, and judged.
+// One simulated world: everything about it follows from the seed. It is built, run to its end, and
+// judged.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -42,8 +42,15 @@ class List {
   T* front() const { return empty() ? nullptr : static_cast<T*>(root_.next_->owner_); }
   T* back() const { return empty() ? nullptr : static_cast<T*>(root_.previous_->owner_); }
   T* after(T& element) const { return owner((element.*Hook).next_); }
-  void push_back(T& element) { insert(element, root_.previous_, &root_); }
-  void push_front(T& element) { insert(element, &root_, root_.next_); }
+  // An element that is in a list already is moved.
+  void push_back(T& element) {
+    (element.*Hook).unlink();
+    insert(element, root_.previous_, &root_);
+  }
+  void push_front(T& element) {
+    (element.*Hook).unlink();
+    insert(element, &root_, root_.next_);
+  }
   T* pop_front() {
     T* first = front();
     if (first) (first->*Hook).unlink();
@@ -54,7 +61,6 @@ class List {
   T* owner(ListHook* hook) const { return hook == &root_ ? nullptr : static_cast<T*>(hook->owner_); }
   void insert(T& element, ListHook* before, ListHook* after) {
     ListHook& hook = element.*Hook;
-    hook.unlink();
     hook.owner_ = &element;
     hook.previous_ = before;
     hook.next_ = after;

@@ -35,5 +35,18 @@ TEST(List, KeepsOrderAndForgetsTheDead) {
   EXPECT_TRUE(list.empty());
 }
 
+// Pushing what is there already moves it, also when it is the last one.
+TEST(List, MovesWhatIsThereAlready) {
+  List<Node, &Node::hook> list;
+  Node a{1, {}}, b{2, {}};
+  list.push_back(a);
+  list.push_back(b);
+  list.push_back(b);
+  list.push_back(a);
+  EXPECT_EQ(list.pop_front(), &b);
+  EXPECT_EQ(list.pop_front(), &a);
+  EXPECT_TRUE(list.empty());
+}
+
 }  // namespace
 }  // namespace pgw

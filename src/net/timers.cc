@@ -28,6 +28,7 @@ void Timers::place(Timer& timer, std::uint64_t earliest) {
 }
 
 void Timers::arm(Timer& timer, Time due) {
+  timer.disarm();
   timer.due_ = due;
   place(timer, tick_ + 1);
 }

@@ -177,7 +177,6 @@ void UringLoop::reconcile() {
 
 void UringLoop::wait(bool busy) {
   const auto limit = patience(busy || io_uring_cq_ready(&ring_) > 0);
-  const unsigned completions = 1 + std::min(std::exchange(at_once_, 0u), kCompletions / 2);
   if (limit && limit->count() == 0) {
     io_uring_submit_and_get_events(&ring_);
     return;
@@ -188,7 +187,41 @@ void UringLoop::wait(bool busy) {
     time.tv_nsec = limit->count() % 1'000'000 * 1000;
   }
   io_uring_cqe* cqe = nullptr;
-  io_uring_submit_and_wait_timeout(&ring_, &cqe, completions, limit ? &time : nullptr, nullptr);
+  io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, limit ? &time : nullptr, nullptr);
+}
+
+// Its completion, if it had one, would end the next wait at once, and so double the turns. So it is told to be
+// silent when all was sent, and not to wait: then it is over when the kernel has consumed the submission, and has
+// succeeded when there is no completion. MSG_WAITALL makes a short send a failure, with the count as its result.
+bool UringLoop::try_send(UringRecord& record, int fd, Bytes bytes, bool more) {
+  const bool room = submit(record, Op::try_send, [&](io_uring_sqe* sqe) {
+    io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(),
+                       MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  });
+  if (!room) return false;
+  record.try_result = kSentAll;
+  hurry_ |= more;
+  sends_.push_back(&record);
+  return true;
+}
+
+void UringLoop::settle_sends() {
+  if (sends_.empty() || io_uring_sq_ready(&ring_) > 0) return;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (static_cast<Op>(cqe->user_data & kOpMask) != Op::try_send) continue;
+    reinterpret_cast<UringRecord*>(cqe->user_data & ~kOpMask)->try_result = cqe->res;
+    cqe->user_data = tag(nullptr, Op::nothing);
+  }
+  settling_.swap(sends_);
+  for (UringRecord* record : settling_) {
+    --in_flight_;
+    --record->in_flight;
+    record->complete(Op::send, record->try_result, true, {});
+  }
+  settling_.clear();
 }
 
 void UringLoop::give_back(unsigned first, unsigned count) {
@@ -239,6 +272,7 @@ void UringLoop::reap() {
       continue;
     }
     ++i;
+    if (op == Op::nothing) continue;
     // An end that had a buffer picked already: the buffer comes back.
     if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) give_back(cqe.flags >> IORING_CQE_BUFFER_SHIFT, 1);
     const bool last = (cqe.flags & IORING_CQE_F_MORE) == 0;
@@ -264,9 +298,10 @@ void UringLoop::run() {
   while (!stopping()) {
     reconcile();
     watch_mailbox();
-    wait(!dirty_.empty());
+    wait(!dirty_.empty() || std::exchange(hurry_, false));
     mailbox_.awake();
     read_clock();
+    settle_sends();
     reap();
     timers_.run(now_);
     mailbox_.run();
@@ -281,6 +316,7 @@ void UringLoop::run() {
 // Leaves nothing in the kernel: from here on streams may be destroyed on any thread.
 void UringLoop::quiesce() {
   io_uring_submit_and_get_events(&ring_);
+  settle_sends();
   while (in_flight_ > 0) {
     if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_)) {
       io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
@@ -290,6 +326,7 @@ void UringLoop::quiesce() {
     __kernel_timespec time{.tv_sec = 0, .tv_nsec = 10'000'000};
     io_uring_cqe* cqe = nullptr;
     io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &time, nullptr);
+    settle_sends();
     while (io_uring_cq_ready(&ring_) > 0) reap();
   }
   for (UringRecord* record = all_.front(); record;) {

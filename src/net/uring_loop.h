@@ -4,7 +4,9 @@
 #pragma once
 #include <liburing.h>
 
+#include <limits>
 #include <memory>
+#include <vector>
 
 #include "base/list.h"
 #include "net/loop_base.h"
@@ -12,7 +14,8 @@
 
 namespace pgw::net {
 
-enum class Op : std::uint8_t { receive, send, poll, accept, cancel, wake };
+// `try_send` never waits and reports only a failure, see settle_sends(). `nothing` has been dealt with.
+enum class Op : std::uint8_t { receive, send, try_send, poll, accept, cancel, wake, nothing };
 
 // One socket's operations. Owned by the loop; erased in reconcile() only, with nothing in flight.
 class UringRecord {
@@ -28,6 +31,7 @@ class UringRecord {
   ListHook all_hook;
   ListHook dirty_hook;
   unsigned in_flight = 0;
+  int try_result = 0;  // of a try_send that did not send everything
 };
 
 class UringLoop final : public LoopBase {
@@ -60,9 +64,11 @@ class UringLoop final : public LoopBase {
   }
   static std::uint64_t tag(const UringRecord* record, Op op);
   static void prepare_receive(io_uring_sqe* sqe, int fd);
-  // What was just submitted completes while it is submitted, so the wait is for one completion more: otherwise
-  // every send would cost a turn of its own.
-  void completes_at_once() { ++at_once_; }
+  // Sends all of `bytes` or as much as the kernel takes now. complete(send) follows, with kSentAll or the result;
+  // they must stay where they are until then. `more`: there is something to do when it succeeds, so the loop must
+  // not wait first. False: as submit().
+  static constexpr int kSentAll = std::numeric_limits<int>::max();
+  bool try_send(UringRecord& record, int fd, Bytes bytes, bool more);
   bool running() const { return running_; }
   char* scratch() { return scratch_.get(); }
 
@@ -77,6 +83,7 @@ class UringLoop final : public LoopBase {
   void watch_mailbox();
   void reconcile();
   void wait(bool busy);
+  void settle_sends();
   void reap();
   unsigned reap_receive(io_uring_cqe** cqes, unsigned count, UringRecord& record);
   void give_back(unsigned first, unsigned count);
@@ -87,7 +94,9 @@ class UringLoop final : public LoopBase {
   bool running_ = false;
   bool mailbox_watched_ = false;
   unsigned in_flight_ = 0;
-  unsigned at_once_ = 0;
+  std::vector<UringRecord*> sends_;  // that were tried in this turn
+  std::vector<UringRecord*> settling_;
+  bool hurry_ = false;
   void* buffer_ring_memory_ = nullptr;
   io_uring_buf_ring* buffer_ring_ = nullptr;
   std::unique_ptr<char[]> buffers_;

@@ -119,15 +119,17 @@ void UringConnection::arrange_send() {
   if (!outbox_.empty()) {
     const Bytes bytes = outbox_.front();
     const int fd = fd_.get();
-    const bool wait_first = blocked_;
-    sending_ = loop_.submit(*this, Op::send, [=](io_uring_sqe* sqe) {
-      io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(),
-                         wait_first ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (wait_first) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    });
-    outbox_.pin_front(sending_);
     offered_ = bytes.size();
-    if (sending_ && !wait_first) loop_.completes_at_once();
+    if (!blocked_) {
+      const bool more = high_ || outbox_.size() > bytes.size() || life_ != Life::open;
+      sending_ = loop_.try_send(*this, fd, bytes, more);
+    } else {
+      sending_ = loop_.submit(*this, Op::send, [=](io_uring_sqe* sqe) {
+        io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+      });
+    }
+    outbox_.pin_front(sending_);
     return;
   }
   if (life_ != Life::closing) return;
@@ -156,8 +158,7 @@ void UringConnection::complete(Op op, int result, bool last, Bytes bytes) {
     case Op::cancel:
       cancelling_ = false;
       return;
-    case Op::accept:
-    case Op::wake:
+    default:
       break;
   }
 }
@@ -264,6 +265,7 @@ void UringConnection::send(Bytes bytes) {
 }
 
 void UringConnection::sent(int result) {
+  if (result == UringLoop::kSentAll) result = static_cast<int>(offered_);
   sending_ = false;
   outbox_.pin_front(false);
   if (result > 0) outbox_.consume(static_cast<std::size_t>(result));
