@@ -18,7 +18,9 @@ TEST(Address, AcceptsWhatIsDocumented) {
       {"*:0", {Kind::ipv4, "0.0.0.0", 0}, "0.0.0.0:0"},
       {":65535", {Kind::ipv4, "0.0.0.0", 65535}, "0.0.0.0:65535"},
       {"localhost:1", {Kind::ipv4, "127.0.0.1", 1}, "127.0.0.1:1"},
-      {"/run/x/.s.PGSQL.5432", {Kind::unix_path, "/run/x/.s.PGSQL.5432", 0}, "/run/x/.s.PGSQL.5432"},
+      {"/run/x/.s.PGSQL.5432",
+       {Kind::unix_path, "/run/x/.s.PGSQL.5432", 0},
+       "/run/x/.s.PGSQL.5432"},
   };
   for (const auto& one : cases) {
     const auto got = parse_address(one.text);

@@ -12,9 +12,11 @@
 namespace pgw::net {
 namespace {
 
-// So many events are worked off before their replies leave: few enough that the first does not wait long.
+// So many events are worked off before their replies leave: few enough that the first does not wait
+// long.
 constexpr int kFlushEvery = 16;
-// Sending may drain streams, whose owners queue more. After so many rounds the others get their turn.
+// Sending may drain streams, whose owners queue more. After so many rounds the others get their
+// turn.
 constexpr int kFlushRounds = 4;
 
 }  // namespace

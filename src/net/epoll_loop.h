@@ -1,5 +1,6 @@
-// The event loop on epoll: each descriptor is registered once, edge-triggered; waiting is a flag. Streams that
-// have bytes to send, or more to read, stand in lists that are worked off before the next wait.
+// The event loop on epoll: each descriptor is registered once, edge-triggered; waiting is a flag.
+// Streams that have bytes to send, or more to read, stand in lists that are worked off before the
+// next wait.
 #pragma once
 #include <sys/epoll.h>
 

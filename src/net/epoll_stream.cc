@@ -1,6 +1,6 @@
-// Reading: edge-triggered, so `readable_` remembers what the kernel said until a short read shows that all was
-// taken. Ends: EPOLLRDHUP and a failed send set `hup_`; then whatever is in the kernel is read to its end and
-// only then is the end reported, unless reading is paused.
+// Reading: edge-triggered, so `readable_` remembers what the kernel said until a short read shows
+// that all was taken. Ends: EPOLLRDHUP and a failed send set `hup_`; then whatever is in the kernel
+// is read to its end and only then is the end reported, unless reading is paused.
 #include "net/epoll_stream.h"
 
 #include <cerrno>
@@ -26,7 +26,8 @@ EpollStream::Extra& EpollStream::extra() {
   return *extra_;
 }
 
-// A Unix socket tells of room after every read of its peer, so EPOLLOUT is left out until it is needed.
+// A Unix socket tells of room after every read of its peer, so EPOLLOUT is left out until it is
+// needed.
 void EpollStream::watch() {
   watches_out_ = !unix_;
   const int error = loop_.watch(fd_.get(), kReadEvents | (watches_out_ ? EPOLLOUT : 0u), *this);
@@ -161,8 +162,8 @@ void EpollStream::end(int error) {
   if (extra_) extra_->timer.disarm();
   PGW_ASSERT(sink_);
   if (!connecting_) return sink_->on_end(end_error(error));
-  sink_->on_end(Error(Code::connection,
-                      fmt::format("{}: {}", extra_->connecting_to, errno_text(error))));
+  sink_->on_end(
+      Error(Code::connection, fmt::format("{}: {}", extra_->connecting_to, errno_text(error))));
 }
 
 void EpollStream::resume() {
@@ -237,8 +238,9 @@ void EpollStream::on_flush() {
   sink_->on_drained();  // may be the end of this stream
 }
 
-// After the last byte our side is shut, and the peer's bytes are read and thrown away until it closes too: to
-// close with unread bytes would reset the connection, and the peer might lose what was just sent.
+// After the last byte our side is shut, and the peer's bytes are read and thrown away until it
+// closes too: to close with unread bytes would reset the connection, and the peer might lose what
+// was just sent.
 void EpollStream::start_closing(std::unique_ptr<Stream> self, Duration linger) {
   if (ended_) return;  // and dies
   closing_ = true;
@@ -284,7 +286,8 @@ void EpollStream::raise_low_water(bool raised) {
   set_low_water(fd_.get(), raised ? kBulkBytes : 1);
 }
 
-// Bulk: less than the low-water mark has come within the time. Nothing at all: wait for the next byte as usual.
+// Bulk: less than the low-water mark has come within the time. Nothing at all: wait for the next
+// byte as usual.
 void EpollStream::on_timer() {
   if (closing_) return loop_.drop(*this);
   if (ended_ || !bulk_ || paused_) return;

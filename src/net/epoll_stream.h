@@ -68,12 +68,12 @@ class EpollStream final : public Stream, public Pollable {
   bool readable_ = false;  // there may be more in the kernel
   bool hup_ = false;       // the end is near: no more than what is in the kernel will come
   bool ended_ = false;
-  bool blocked_ = false;   // the kernel takes no more until EPOLLOUT
-  bool high_ = false;      // kHighWater was reached: on_drained is due
+  bool blocked_ = false;  // the kernel takes no more until EPOLLOUT
+  bool high_ = false;     // kHighWater was reached: on_drained is due
   bool closing_ = false;
-  bool eof_ = false;       // the peer has closed while we still send our last bytes
+  bool eof_ = false;  // the peer has closed while we still send our last bytes
   bool bulk_ = false;
-  bool raised_ = false;    // SO_RCVLOWAT is
+  bool raised_ = false;  // SO_RCVLOWAT is
   bool unix_ = false;
   bool watches_out_ = false;
   Outbox outbox_;

@@ -11,8 +11,8 @@ void LoopBase::stop() {
 }
 
 void LoopBase::read_clock() {
-  now_ = Time(std::chrono::duration_cast<Duration>(
-      std::chrono::steady_clock::now().time_since_epoch()));
+  now_ = Time(
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 std::optional<Duration> LoopBase::patience(bool busy) {

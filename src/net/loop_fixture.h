@@ -1,7 +1,8 @@
-// For the loop's tests: every test runs on each backend that this machine has, over TCP and over a Unix socket.
+// For the loop's tests: every test runs on each backend that this machine has, over TCP and over a
+// Unix socket.
 #pragma once
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -118,8 +119,8 @@ class LoopTest : public testing::TestWithParam<Setting> {
   Address any_address() {
     if (tcp()) return {Address::Kind::ipv4, "127.0.0.1", 0};
     static std::atomic<int> number = 0;
-    return {Address::Kind::unix_path,
-            fmt::format("/tmp/pgw-net-{}-{}.sock", getpid(), ++number), 0};
+    return {Address::Kind::unix_path, fmt::format("/tmp/pgw-net-{}-{}.sock", getpid(), ++number),
+            0};
   }
   void open(Door& door, Loop& on) {
     auto listener = on.listen(any_address(), door);

@@ -310,7 +310,8 @@ TEST_P(LoopLifeTest, AListenerMayGoInItsCallback) {
   EXPECT_EQ(door.ears.size(), 1u);
 }
 
-// Moves between two loops again and again in the middle of two streams of bytes: none is lost, none doubled.
+// Moves between two loops again and again in the middle of two streams of bytes: none is lost, none
+// doubled.
 TEST_P(LoopLifeTest, DetachAndAdoptKeepEveryByte) {
   constexpr std::size_t kTotal = 16u << 20;
   auto second = another_loop();

@@ -93,7 +93,8 @@ TEST_P(LoopTest, BackPressureStopsTheWriter) {
   EXPECT_GT(door.ears.at(0)->drained, 0);
 }
 
-// What a stream sends to a peer that never reads stays bounded by its own queue, and stalls nobody else.
+// What a stream sends to a peer that never reads stays bounded by its own queue, and stalls nobody
+// else.
 TEST_P(LoopTest, APeerThatDoesNotReadStallsNobody) {
   Door door;
   open(door);
@@ -319,7 +320,8 @@ TEST_P(LoopTest, BulkDeliversEverythingAndTheRest) {
   EXPECT_EQ(got, kTotal + 6);
 }
 
-// More connections become readable at once than there are buffers; one that floods does not starve the others.
+// More connections become readable at once than there are buffers; one that floods does not starve
+// the others.
 TEST_P(LoopTest, ManyTalkAtOnce) {
   constexpr std::size_t kEach = 60'000;
   constexpr int kPeers = 400;

@@ -1,5 +1,6 @@
-// The wake-up is Dekker's: a poster publishes its letter and then looks whether the runner sleeps; the runner
-// says that it sleeps and then looks for letters. Both are sequentially consistent, so one sees the other.
+// The wake-up is Dekker's: a poster publishes its letter and then looks whether the runner sleeps;
+// the runner says that it sleeps and then looks for letters. Both are sequentially consistent, so
+// one sees the other.
 #include "net/mailbox.h"
 
 #include <sys/eventfd.h>
@@ -72,7 +73,8 @@ void Mailbox::run() {
   for (Work& work : batch) work();
 }
 
-// Destroying work may post more; that is refused once closed, and a late letter is burnt by the destructor.
+// Destroying work may post more; that is refused once closed, and a late letter is burnt by the
+// destructor.
 void Mailbox::burn() {
   Letter* letter = letters_.exchange(nullptr, std::memory_order_acquire);
   while (letter) delete std::exchange(letter, letter->next);

@@ -1,5 +1,5 @@
-// Work for a loop's thread: many posters, one runner. The runner is woken by an eventfd, once per batch and
-// only when it sleeps; what it posts to itself costs no system call.
+// Work for a loop's thread: many posters, one runner. The runner is woken by an eventfd, once per
+// batch and only when it sleeps; what it posts to itself costs no system call.
 #pragma once
 #include <atomic>
 #include <functional>
@@ -17,7 +17,8 @@ class Mailbox {
   Mailbox& operator=(const Mailbox&) = delete;
   ~Mailbox();
 
-  // Any thread. In the order of posting by one poster; destroyed without being run once it is closed.
+  // Any thread. In the order of posting by one poster; destroyed without being run once it is
+  // closed.
   void post(Work work);
   // Any thread: ends the runner's sleep.
   void wake();

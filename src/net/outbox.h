@@ -1,5 +1,5 @@
-// Bytes that wait to be sent, in chunks that never move while a send is in flight. An empty outbox owns no
-// memory: chunks come from its loop's pool and go back to it.
+// Bytes that wait to be sent, in chunks that never move while a send is in flight. An empty outbox
+// owns no memory: chunks come from its loop's pool and go back to it.
 #pragma once
 #include <sys/uio.h>
 
@@ -25,7 +25,7 @@ struct Chunk {
 // Chunks of two sizes, kept for reuse up to a bound. One per loop.
 class ChunkPool {
  public:
-  static constexpr std::size_t kSmallBytes = 4096;   // with the header
+  static constexpr std::size_t kSmallBytes = 4096;  // with the header
   static constexpr std::size_t kLargeBytes = 65536;
 
   ChunkPool() = default;
@@ -60,7 +60,9 @@ class Outbox {
   std::string take_all();
 
   // The first chunk's bytes.
-  Bytes front() const { return head_ ? Bytes(head_->data() + head_->begin, head_->size()) : Bytes(); }
+  Bytes front() const {
+    return head_ ? Bytes(head_->data() + head_->begin, head_->size()) : Bytes();
+  }
   // Fills at most `max` vectors with what comes first; returns how many.
   int gather(iovec* into, int max) const;
   // While a send of front() is in flight.

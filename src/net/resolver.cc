@@ -1,5 +1,6 @@
-// Names to addresses by getaddrinfo on the offload's threads: it knows /etc/hosts, nsswitch and search domains
-// as every other program on the machine does. Questions for a name that is being asked share its answer.
+// Names to addresses by getaddrinfo on the offload's threads: it knows /etc/hosts, nsswitch and
+// search domains as every other program on the machine does. Questions for a name that is being
+// asked share its answer.
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -48,12 +49,12 @@ Result<std::vector<Address>> with_port(const Result<std::vector<Address>>& known
 }
 
 void post_answer(Loop& home, Resolver::Answer done, Result<std::vector<Address>> answer) {
-  home.post([done = std::move(done), answer = std::move(answer)]() mutable {
-    done(std::move(answer));
-  });
+  home.post(
+      [done = std::move(done), answer = std::move(answer)]() mutable { done(std::move(answer)); });
 }
 
-// As libpq has it: a directory holds the socket ".s.PGSQL.<port>". A path that names such a file is that file.
+// As libpq has it: a directory holds the socket ".s.PGSQL.<port>". A path that names such a file is
+// that file.
 std::string socket_path(const std::string& path, std::uint16_t port) {
   if (path.substr(path.rfind('/') + 1).starts_with(".s.PGSQL.")) return path;
   return fmt::format("{}{}.s.PGSQL.{}", path, path.ends_with('/') ? "" : "/", port);

@@ -1,4 +1,5 @@
-// Descriptors, socket options and what errno means: all that both real backends need from the kernel.
+// Descriptors, socket options and what errno means: all that both real backends need from the
+// kernel.
 #pragma once
 #include <sys/socket.h>
 
@@ -56,7 +57,7 @@ struct Peer {
 // A listening socket, and the file that goes when it goes.
 struct ListeningSocket {
   Fd fd;
-  Address address;      // with the real port
+  Address address;           // with the real port
   std::uint64_t device = 0;  // of a Unix socket's file
   std::uint64_t inode = 0;
   void remove_file() const;  // unless somebody has put another in its place
@@ -73,7 +74,8 @@ Connecting open_connection(const Address& address);
 // An accept that failed for want of something that may come back.
 bool is_shortage(int error);
 
-// Sends the outbox (which must be short) and then `bytes`, in one call. Returns bytes taken, or -errno.
+// Sends the outbox (which must be short) and then `bytes`, in one call. Returns bytes taken, or
+// -errno.
 std::ptrdiff_t send_now(int fd, const Outbox& outbox, Bytes bytes);
 // SO_RCVLOWAT: how much must have arrived before the loop is woken.
 void set_low_water(int fd, int bytes);

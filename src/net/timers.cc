@@ -1,6 +1,6 @@
-// A timer sits at the level of the highest group of six bits in which its tick differs from the current tick,
-// in the slot of that group's value. So occupied slots are always ahead of the current one in their level, and
-// the lowest level that holds anything holds what comes first.
+// A timer sits at the level of the highest group of six bits in which its tick differs from the
+// current tick, in the slot of that group's value. So occupied slots are always ahead of the
+// current one in their level, and the lowest level that holds anything holds what comes first.
 #include "net/timers.h"
 
 #include <algorithm>
@@ -57,8 +57,8 @@ std::optional<Time> Timers::next() const {
   return Time(std::chrono::milliseconds(*tick));
 }
 
-// Moves to `tick`, the first that has work: outer slots that begin here are spread over the inner levels, then
-// the innermost slot fires.
+// Moves to `tick`, the first that has work: outer slots that begin here are spread over the inner
+// levels, then the innermost slot fires.
 void Timers::advance(std::uint64_t tick) {
   tick_ = tick;
   for (unsigned level = kLevels - 1; level > 0; --level) {

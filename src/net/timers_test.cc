@@ -25,8 +25,8 @@ struct Bell {
 // Never early and at most one tick late, wherever the clock stands and however far the timer is.
 TEST(Timers, FireInTheirTick) {
   for (const std::int64_t start : {0, 1, 999, 63'999, 64'000, 4'095'999, 123'456'789}) {
-    for (const std::int64_t after : {0, 1, 1000, 1001, 63'000, 64'000, 65'500, 4'096'000,
-                                     262'144'000, 900'000'123}) {
+    for (const std::int64_t after :
+         {0, 1, 1000, 1001, 63'000, 64'000, 65'500, 4'096'000, 262'144'000, 900'000'123}) {
       Timers timers;
       timers.run(at(start));
       Bell bell;
@@ -40,7 +40,8 @@ TEST(Timers, FireInTheirTick) {
   }
 }
 
-// next() may be early but never late: whoever sleeps until it again and again meets every timer in time.
+// next() may be early but never late: whoever sleeps until it again and again meets every timer in
+// time.
 TEST(Timers, SleepingUntilNextMissesNothing) {
   std::mt19937_64 random(7);
   Timers timers;

@@ -24,8 +24,8 @@ void UringAcceptor::complete(Op op, int result, bool last, Bytes /*bytes*/) {
   }
   if (!sink || !is_shortage(-result)) return;
   loop_.arm(retry_, 100ms);
-  sink->on_accept_failed(Error(
-      Code::io, fmt::format("{}: accept: {}", socket.address.text(), errno_text(-result))));
+  sink->on_accept_failed(
+      Error(Code::io, fmt::format("{}: accept: {}", socket.address.text(), errno_text(-result))));
 }
 
 void UringAcceptor::reconcile() {
@@ -44,7 +44,8 @@ void UringAcceptor::reconcile() {
   });
 }
 
-// The accept under way holds the socket open until it is cancelled; shutting it down refuses newcomers at once.
+// The accept under way holds the socket open until it is cancelled; shutting it down refuses
+// newcomers at once.
 void UringAcceptor::leave() {
   sink = nullptr;
   retry_.disarm();

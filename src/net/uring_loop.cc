@@ -34,7 +34,8 @@ std::unexpected<Error> missing(const char* what, int error) {
 
 // liburing 2.3 declares io_uring_enable_rings() but does not export it.
 bool enable(const io_uring& ring) {
-  return syscall(SYS_io_uring_register, ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0;
+  return syscall(SYS_io_uring_register, ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) ==
+         0;
 }
 
 // A ring and a ring of buffers for it; both are given back when this dies.
@@ -190,9 +191,10 @@ void UringLoop::wait(bool busy) {
   io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, limit ? &time : nullptr, nullptr);
 }
 
-// Its completion, if it had one, would end the next wait at once, and so double the turns. So it is told to be
-// silent when all was sent, and not to wait: then it is over when the kernel has consumed the submission, and has
-// succeeded when there is no completion. MSG_WAITALL makes a short send a failure, with the count as its result.
+// Its completion, if it had one, would end the next wait at once, and so double the turns. So it is
+// told to be silent when all was sent, and not to wait: then it is over when the kernel has
+// consumed the submission, and has succeeded when there is no completion. MSG_WAITALL makes a short
+// send a failure, with the count as its result.
 bool UringLoop::try_send(UringRecord& record, int fd, Bytes bytes, bool more) {
   const bool room = submit(record, Op::try_send, [&](io_uring_sqe* sqe) {
     io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(),
@@ -229,14 +231,13 @@ void UringLoop::give_back(unsigned first, unsigned count) {
   for (unsigned i = 0; i < count; ++i) {
     const unsigned id = first + i;
     io_uring_buf_ring_add(buffer_ring_, buffers_.get() + std::size_t{id} * kBufferBytes,
-                          kBufferBytes, static_cast<unsigned short>(id), mask,
-                          static_cast<int>(i));
+                          kBufferBytes, static_cast<unsigned short>(id), mask, static_cast<int>(i));
   }
   io_uring_buf_ring_advance(buffer_ring_, static_cast<int>(count));
 }
 
-// Buffers are used and given back in the order of the ring, so what one long receive brought lies in one
-// piece: adjacent completions of a stream with adjacent full buffers are delivered as one.
+// Buffers are used and given back in the order of the ring, so what one long receive brought lies
+// in one piece: adjacent completions of a stream with adjacent full buffers are delivered as one.
 unsigned UringLoop::reap_receive(io_uring_cqe** cqes, unsigned count, UringRecord& record) {
   const unsigned first = cqes[0]->flags >> IORING_CQE_BUFFER_SHIFT;
   std::size_t bytes = 0;

@@ -1,6 +1,6 @@
-// The event loop on io_uring: one io_uring_enter per turn submits everything, waits, and reaps. What a
-// connection or a listener has under way in the kernel is counted in a record that lives until the last
-// completion, so a late one never meets freed memory or a reused descriptor.
+// The event loop on io_uring: one io_uring_enter per turn submits everything, waits, and reaps.
+// What a connection or a listener has under way in the kernel is counted in a record that lives
+// until the last completion, so a late one never meets freed memory or a reused descriptor.
 #pragma once
 #include <liburing.h>
 
@@ -14,14 +14,16 @@
 
 namespace pgw::net {
 
-// `try_send` never waits and reports only a failure, see settle_sends(). `nothing` has been dealt with.
+// `try_send` never waits and reports only a failure, see settle_sends(). `nothing` has been dealt
+// with.
 enum class Op : std::uint8_t { receive, send, try_send, poll, accept, cancel, wake, nothing };
 
 // One socket's operations. Owned by the loop; erased in reconcile() only, with nothing in flight.
 class UringRecord {
  public:
   virtual ~UringRecord() = default;
-  // `last`: the operation is over (a multishot one goes on otherwise). `bytes`: what a receive has brought.
+  // `last`: the operation is over (a multishot one goes on otherwise). `bytes`: what a receive has
+  // brought.
   virtual void complete(Op op, int result, bool last, Bytes bytes) = 0;
   // Compares what is wanted with what is under way, and submits the difference.
   virtual void reconcile() = 0;
@@ -64,9 +66,9 @@ class UringLoop final : public LoopBase {
   }
   static std::uint64_t tag(const UringRecord* record, Op op);
   static void prepare_receive(io_uring_sqe* sqe, int fd);
-  // Sends all of `bytes` or as much as the kernel takes now. complete(send) follows, with kSentAll or the result;
-  // they must stay where they are until then. `more`: there is something to do when it succeeds, so the loop must
-  // not wait first. False: as submit().
+  // Sends all of `bytes` or as much as the kernel takes now. complete(send) follows, with kSentAll
+  // or the result; they must stay where they are until then. `more`: there is something to do when
+  // it succeeds, so the loop must not wait first. False: as submit().
   static constexpr int kSentAll = std::numeric_limits<int>::max();
   bool try_send(UringRecord& record, int fd, Bytes bytes, bool more);
   bool running() const { return running_; }

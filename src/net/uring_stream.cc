@@ -1,5 +1,6 @@
-// Owners change flags and touch() the connection; reconcile(), once per turn, compares them with what is under
-// way in the kernel. So a pause and a resume in one turn cost nothing, and nothing is ever submitted twice.
+// Owners change flags and touch() the connection; reconcile(), once per turn, compares them with
+// what is under way in the kernel. So a pause and a resume in one turn cost nothing, and nothing is
+// ever submitted twice.
 #include "net/uring_stream.h"
 
 #include <poll.h>
@@ -90,18 +91,15 @@ void UringConnection::finish_leaving() {
 }
 
 void UringConnection::arrange_receive() {
-  const bool wanted =
-      !ended_ && failed_ == 0 && (life_ == Life::closing ? !eof_ : !paused_);
+  const bool wanted = !ended_ && failed_ == 0 && (life_ == Life::closing ? !eof_ : !paused_);
   const int fd = fd_.get();
   if (wanted && !receiving_) {
-    receiving_ = loop_.submit(*this, Op::receive, [fd](io_uring_sqe* sqe) {
-      UringLoop::prepare_receive(sqe, fd);
-    });
+    receiving_ = loop_.submit(*this, Op::receive,
+                              [fd](io_uring_sqe* sqe) { UringLoop::prepare_receive(sqe, fd); });
   } else if (!wanted && receiving_ && !cancelling_) {
     const std::uint64_t which = UringLoop::tag(this, Op::receive);
-    cancelling_ = loop_.submit(*this, Op::cancel, [which](io_uring_sqe* sqe) {
-      io_uring_prep_cancel64(sqe, which, 0);
-    });
+    cancelling_ = loop_.submit(
+        *this, Op::cancel, [which](io_uring_sqe* sqe) { io_uring_prep_cancel64(sqe, which, 0); });
   }
   if (paused_ && life_ == Life::open && !ended_ && failed_ == 0) arrange_poll(kEndEvents);
 }
@@ -215,12 +213,12 @@ void UringConnection::end(int error) {
   loop_.touch(*this);
   PGW_ASSERT(sink_);
   if (!connecting_) return sink_->on_end(end_error(error));
-  sink_->on_end(Error(Code::connection,
-                      fmt::format("{}: {}", extra_->connecting_to, errno_text(error))));
+  sink_->on_end(
+      Error(Code::connection, fmt::format("{}: {}", extra_->connecting_to, errno_text(error))));
 }
 
-// A send has failed: what has arrived is still delivered, as it may tell the reason. No receive is under way when
-// this reads by itself, so the order is kept.
+// A send has failed: what has arrived is still delivered, as it may tell the reason. No receive is
+// under way when this reads by itself, so the order is kept.
 void UringConnection::read_to_the_end() {
   if (life_ == Life::closing) return leave();
   if (receiving_ && !paused_) return;  // arrange_receive() cancels it first
@@ -296,8 +294,9 @@ void UringConnection::leave() {
   loop_.touch(*this);
 }
 
-// After the last byte our side is shut, and the peer's bytes are read and thrown away until it closes too: to
-// close with unread bytes would reset the connection, and the peer might lose what was just sent.
+// After the last byte our side is shut, and the peer's bytes are read and thrown away until it
+// closes too: to close with unread bytes would reset the connection, and the peer might lose what
+// was just sent.
 void UringConnection::close_gently(Duration linger) {
   if (ended_) return leave();
   if (raised_) raise_low_water(false);
@@ -337,7 +336,8 @@ void UringConnection::raise_low_water(bool raised) {
   set_low_water(fd_.get(), raised ? kBulkBytes : 1);
 }
 
-// Bulk: less than the low-water mark has come within the time. To lower the mark makes the kernel look again.
+// Bulk: less than the low-water mark has come within the time. To lower the mark makes the kernel
+// look again.
 void UringConnection::on_timer() {
   if (life_ == Life::closing) return leave();
   if (bulk_ && raised_ && !ended_) raise_low_water(false);

@@ -1,5 +1,5 @@
-// A connection on the io_uring loop: the handle that its owner holds, and behind it the record that outlives the
-// handle until the kernel is done with it.
+// A connection on the io_uring loop: the handle that its owner holds, and behind it the record that
+// outlives the handle until the kernel is done with it.
 #pragma once
 #include <memory>
 #include <string>

@@ -28,6 +28,7 @@ bool Pipeline::push_sync() {
     ++withheld_;
     return false;
   }
+  skipping_ = false;
   push({.want = Want::sync});
   return true;
 }
@@ -58,7 +59,7 @@ void Pipeline::drop_front(Effects& effects, Fate fate) {
 void Pipeline::fail_group(Effects& effects) {
   for (Fate fate = Fate::failed; !queue_.empty() && queue_.front().want != Want::sync; fate = Fate::skipped)
     drop_front(effects, fate);
-  if (queue_.empty()) unsynced_ = true;
+  if (queue_.empty()) unsynced_ = skipping_ = true;
 }
 
 char Pipeline::invented(Effects& effects) {
@@ -70,7 +71,7 @@ char Pipeline::invented(Effects& effects) {
 
 void Pipeline::abandon(Effects& effects) {
   while (!queue_.empty()) drop_front(effects, Fate::skipped);
-  copying_ = copy_open_ = unsynced_ = false;
+  copying_ = copy_open_ = unsynced_ = skipping_ = false;
   withheld_ = 0;
 }
 

@@ -78,6 +78,8 @@ class Pipeline {
   // True when no message sent so far needs a further Sync: each belongs to a group that has its end. While this is
   // false the server is in an implicit transaction, or skips what it is sent, whatever it said last.
   bool synced() const { return !unsynced_; }
+  // After an error, PostgreSQL looks at nothing before the next Sync: nothing may be pushed but that.
+  bool skipping() const { return skipping_; }
   // Nothing is owed, and no group is open.
   bool quiet() const { return queue_.empty() && !unsynced_; }
   const Expected* front() const { return queue_.empty() ? nullptr : &queue_.front(); }
@@ -109,6 +111,7 @@ class Pipeline {
   unsigned withheld_ = 0;
   unsigned groups_ = 0;
   bool unsynced_ = false;
+  bool skipping_ = false;
 };
 
 }  // namespace pgw::relay
