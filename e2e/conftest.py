@@ -109,6 +109,10 @@ def weir(postgres, loop):
         if w.running():
             w.assert_healthy()
         w.stop()
+        # What a failed test left running must not hold up the next one.
+        postgres.psql("select pg_terminate_backend(pid) from pg_stat_activity where datname = 'e2e' and "
+                      "state in ('active', 'idle in transaction', 'idle in transaction (aborted)') and "
+                      "backend_type = 'client backend' and pid <> pg_backend_pid()")
         assert healthy, f"pgweir ended with {w.process.returncode}:\n{log[-3000:]}"
 
 

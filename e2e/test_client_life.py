@@ -70,8 +70,9 @@ def in_a_result(c):
 
 
 def in_extended_without_sync(c):
-    c.send(parse("", "insert into gone values (1)"), run(""), parse("", "select pg_sleep(60)"), run(""), FLUSH)
+    c.send(parse("", "insert into gone values (1)"), run(""), FLUSH)
     c.until("C")
+    c.send(parse("", "select pg_sleep(60)"), run(""), FLUSH)
 
 
 def in_a_deep_pipeline(c):
@@ -150,8 +151,8 @@ def test_killed_processes(weir, postgres, mode):
                                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         psql.stdin.write(b"begin; insert into killed values (1); select pg_sleep(60);\n")
         psql.stdin.flush()
-        wait_for(lambda: postgres.psql("select count(*) from pg_stat_activity where query like '%killed values%' "
-                                       "and state = 'active' and pid <> pg_backend_pid()") == "1")
+        wait_for(lambda: postgres.psql("select count(*) from pg_stat_activity where datname = 'e2e' "
+                                       "and query like 'select pg_sleep(60)%' and state = 'active'") == "1")
         psql.send_signal(signal.SIGKILL)
         psql.wait()
         with w.wire(mode, database="e2e") as a, w.wire(mode, database="e2e") as b:

@@ -97,7 +97,8 @@ def test_name_that_does_not_exist(weir):
     w = weir({"e2e": {"url": "postgresql://postgres@no-such-host.invalid/postgres", "pool_timeout": "1s"}})
     try:
         with w.wire(database="e2e") as c:
-            code = c.query("select 1")[0][1]
+            c.send(query("select 1"))
+            code = c.receive()[1]
     except ServerError as error:
         code = error.sqlstate
     assert code in ("08006", "57P03", "08001", "53300")

@@ -118,6 +118,9 @@ class Client final : net::StreamSink, server::Tenant {
   // Sees to it that the server has what `name` stands for. keep: as it is. replaced: use `server_name`. drop: there is no
   // such statement, and the refusal was sent.
   Step reach(Bytes name, relay::Want want, std::string& server_name);
+  // A Parse of what is known to be right, or a Close, outside of any transaction, needs no server: so a client can prepare
+  // while all servers are busy.
+  bool answer_alone(const Frame& frame);
   Step refuse(std::string_view kind, Bytes name, relay::Want want);
   void stand_in();
   Names& names();

@@ -199,7 +199,15 @@ Client::Step Client::without_server(const Frame& frame) {
     case 'd':
     case 'c':
     case 'f': return Step::drop;  // the rest of a COPY that has failed: PostgreSQL ignores it too
-    case 'Q': case 'P': case 'B': case 'D': case 'C': case 'E': case 'F': break;
+    case 'P':
+    case 'C':
+      if (mode_ == config::Mode::transaction && answer_alone(frame)) return Step::drop;
+      break;
+    case 'Q':
+    case 'B':
+    case 'D':
+    case 'E':
+    case 'F': break;
     default:
       return end_with(Error(Code::protocol, fmt::format("invalid frontend message type {}",
                                                         static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
@@ -220,7 +228,7 @@ Client::Step Client::begin_group() {
   barrier_ = false;
   if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
     cut();
-    waiting_for_prepare_ = server_->prepare(profile_, false);
+    waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
     if (waiting_for_prepare_) return Step::stall;
   }
   return Step::keep;
@@ -263,19 +271,18 @@ Client::Step Client::on_query(const Frame& frame) {
       }
     }
   }
-  if (names_ && names_->look({}, server_->group()).value) {
-    names_->undefine({}, server_->group());
-    flags |= Expected::client_op;
+  if (names_) {
+    const auto unnamed = names_->look({}, server_->group());
+    if (unnamed.unsure || unnamed.value) {
+      names_->undefine({}, server_->group());
+      flags |= Expected::client_op;
+    }
   }
   return pass(Want::query, flags);
 }
 
 Client::Step Client::on_sync() {
   ++leased_groups_;
-  if (server_->pipeline().copying_in()) {
-    server_->send_sync();  // it withholds it
-    return Step::drop;
-  }
   cut();
   server_->send_sync();
   return Step::drop;

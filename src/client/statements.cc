@@ -41,6 +41,29 @@ Client::Step Client::refuse(std::string_view kind, Bytes name, Want want) {
   return Step::drop;
 }
 
+bool Client::answer_alone(const Frame& frame) {
+  if (!frame.whole) return false;
+  char tag = '1';
+  if (frame.tag == 'P') {
+    const auto parse = wire::read_parse(frame.here);
+    if (!parse || parse->name.empty() || names().look(parse->name, 0).value) return false;
+    if (names().count() >= worker_.settings().client_statements) return false;
+    Names::Value value;
+    value.statement = worker_.statements().find(profile_->scope, parse->text, parse->types);
+    if (!value.statement || !value.statement->proven() || value.statement->scan().unsettles) return false;
+    names().define(parse->name, std::move(value), 0);
+  } else {
+    const auto target = wire::read_target(frame.here);
+    if (!target || target->kind != 'S' || target->name.empty()) return false;
+    names().undefine(target->name, 0);
+    tag = '3';
+  }
+  names().settle(relay::Fate::happened);
+  const char message[5] = {tag, 0, 0, 0, 4};
+  stream_->send(Bytes(message, sizeof message));
+  return true;
+}
+
 Client::Step Client::on_parse(const Frame& frame) {
   if (!frame.whole) {
     return end_with(std::move(Error(Code::too_large, fmt::format("a statement of {} bytes is over the limit of {} bytes",

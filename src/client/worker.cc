@@ -22,7 +22,7 @@ std::string pool_key(std::string_view database, std::string_view user) {
 Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net::Offload& offload,
                net::Resolver& resolver, Random random)
     : index_(index), shared_(shared), rules_(std::move(rules)), statements_(fmt::format("pgweir_{:x}_", index)),
-      context_{loop, offload, resolver, random, gauges_, statements_},
+      graveyard_(loop), context_{loop, offload, resolver, random, gauges_, statements_, graveyard_},
       sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {}
 
 Worker::~Worker() { clear(); }
@@ -32,7 +32,9 @@ void Worker::clear() {
   doors_.clear();
   logins_.clear();
   clients_.clear();
+  graveyard_.clear();
   pools_.clear();
+  graveyard_.clear();
 }
 
 Result<net::Address> Worker::listen(const net::Address& address, config::Mode mode) {
@@ -60,14 +62,14 @@ void Worker::Door::on_accept_failed(const Error& why) {
 
 void Worker::forget(Login& login) {
   auto node = logins_.extract(&login);
-  if (!node.empty()) loop().post([dead = std::move(node.mapped())] {});
+  if (!node.empty()) graveyard_.bury(std::move(node.mapped()));
 }
 
 void Worker::forget(Client& client) {
   auto node = clients_.extract(client.pid());
   if (node.empty()) return;
   shared_.clients.fetch_sub(1, std::memory_order_relaxed);
-  loop().post([dead = std::move(node.mapped())] {});
+  graveyard_.bury(std::move(node.mapped()));
 }
 
 // The pool lives on one worker, the same for all its clients; the connection goes there, once.

@@ -87,6 +87,7 @@ class Worker {
   Rules rules_;
   stats::Gauges gauges_;
   relay::Statements statements_;
+  server::Graveyard graveyard_;
   server::Context context_;
   std::unordered_map<std::string, std::unique_ptr<server::Pool>> pools_;  // by database, NUL, user
   std::unordered_map<Login*, std::unique_ptr<Login>> logins_;

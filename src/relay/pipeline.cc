@@ -24,10 +24,7 @@ void Pipeline::push(Expected entry) {
 }
 
 bool Pipeline::push_sync() {
-  if (copy_open_) {
-    ++withheld_;
-    return false;
-  }
+  if (copy_open_) return false;
   skipping_ = false;
   push({.want = Want::sync});
   return true;
@@ -35,7 +32,6 @@ bool Pipeline::push_sync() {
 
 void Pipeline::push_copy_end() {
   copy_open_ = false;
-  withheld_ = 0;
   if (!queue_.empty()) queue_.push_back({.want = Want::copy_end});
 }
 
@@ -72,7 +68,6 @@ char Pipeline::invented(Effects& effects) {
 void Pipeline::abandon(Effects& effects) {
   while (!queue_.empty()) drop_front(effects, Fate::skipped);
   copying_ = copy_open_ = unsynced_ = skipping_ = false;
-  withheld_ = 0;
 }
 
 // CopyInResponse: what was sent behind it, up to CopyDone or CopyFail, was read as COPY data.
@@ -110,14 +105,12 @@ void Pipeline::end_copy() {
 Verdict Pipeline::ready(Verdict verdict, Effects& effects) {
   if (queue_.empty() || !ends_group(queue_.front().want)) return broken(verdict);
   copying_ = copy_open_ = false;
-  withheld_ = 0;
   verdict.ready = true;
   pop(effects);
   return verdict;
 }
 
 Verdict Pipeline::error(Verdict verdict, Effects& effects) {
-  if (copy_open_) verdict.syncs = std::exchange(withheld_, 0);
   end_copy();
   if (queue_.empty()) return verdict;  // FATAL out of the blue
   const Expected entry = queue_.front();

@@ -57,15 +57,13 @@ struct Verdict {
   bool forward = true;
   bool ready = false;        // a ReadyForQuery of the client's or ours has been taken
   bool quiet_error = false;  // an error in what pgweir sent for itself
-  unsigned syncs = 0;        // withheld ones that must be sent now, each after push_sync()
   Expected entry;            // that the reply belongs to (sync when the queue was empty)
 };
 
 class Pipeline {
  public:
   void push(Expected entry);
-  // The client sent Sync. False: it must not be sent on. PostgreSQL ignores a Sync inside COPY data, but not if the
-  // COPY has failed by then; so it is withheld until that is known (see Verdict::syncs).
+  // The client sent Sync. False: it must not be sent on, because it stands inside COPY data, where PostgreSQL ignores it.
   bool push_sync();
   // CopyDone or CopyFail is being sent.
   void push_copy_end();
@@ -108,7 +106,6 @@ class Pipeline {
   base::Ring<Expected> queue_;
   bool copying_ = false;    // CopyInResponse was seen for the front entry
   bool copy_open_ = false;  // ... and the client has not sent its end yet
-  unsigned withheld_ = 0;
   unsigned groups_ = 0;
   bool unsynced_ = false;
   bool skipping_ = false;

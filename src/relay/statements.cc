@@ -12,9 +12,18 @@ StatementRef::~StatementRef() {
 
 Statements::~Statements() { PGW_ASSERT(table_.empty()); }
 
-StatementRef Statements::intern(std::uint64_t scope, std::string_view text, Bytes types) {
+Statements::Key Statements::key_of(std::uint64_t scope, std::string_view text, Bytes types) {
   const std::hash<std::string_view> hash;
-  const Key key{scope, text, types, hash(text) ^ (hash(types) * 31) ^ (scope * 0x9e3779b97f4a7c15u)};
+  return {scope, text, types, hash(text) ^ (hash(types) * 31) ^ (scope * 0x9e3779b97f4a7c15u)};
+}
+
+StatementRef Statements::find(std::uint64_t scope, std::string_view text, Bytes types) const {
+  const auto found = table_.find(key_of(scope, text, types));
+  return found == table_.end() ? StatementRef() : StatementRef(*found);
+}
+
+StatementRef Statements::intern(std::uint64_t scope, std::string_view text, Bytes types) {
+  const Key key = key_of(scope, text, types);
   if (const auto found = table_.find(key); found != table_.end()) return StatementRef(*found);
   auto made = std::make_unique<Statement>();
   made->bytes_.reserve(text.size() + types.size());

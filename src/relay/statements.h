@@ -21,6 +21,9 @@ class Statement {
   Bytes types() const { return Bytes(bytes_).substr(text_bytes_); }
   const std::string& server_name() const { return server_name_; }
   const Scan& scan() const { return scan_; }
+  // A server has accepted it.
+  bool proven() const { return proven_; }
+  void prove() { proven_ = true; }
   std::size_t bytes() const { return sizeof(*this) + bytes_.size() + server_name_.size(); }
 
  private:
@@ -32,6 +35,7 @@ class Statement {
   std::size_t hash_ = 0;
   std::string server_name_;
   Scan scan_;
+  bool proven_ = false;
   Statements* home_ = nullptr;
   std::uint32_t refs_ = 0;
 };
@@ -72,6 +76,8 @@ class Statements {
   // scope shares statements, so it must stand for everything that gives a text its meaning (database, user,
   // search_path, ..., and the schema's version).
   StatementRef intern(std::uint64_t scope, std::string_view text, Bytes types);
+  // The same, if somebody has it already; else null.
+  StatementRef find(std::uint64_t scope, std::string_view text, Bytes types) const;
   std::uint64_t fresh_scope() { return ++scopes_; }
   std::size_t count() const { return table_.size(); }
   std::size_t bytes() const { return bytes_; }
@@ -97,6 +103,7 @@ class Statements {
     }
     bool operator()(const Statement* a, const Key& b) const { return (*this)(b, a); }
   };
+  static Key key_of(std::uint64_t scope, std::string_view text, Bytes types);
   void forget(Statement* statement);
 
   std::string prefix_;

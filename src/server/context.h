@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "net/loop.h"
 #include "relay/statements.h"
+#include "server/graveyard.h"
 #include "stats/gauges.h"
 
 namespace pgw::server {
@@ -14,6 +15,7 @@ struct Context {
   Random random;
   stats::Gauges& gauges;
   relay::Statements& statements;
+  Graveyard& graveyard;
 };
 
 }  // namespace pgw::server

@@ -208,7 +208,7 @@ void Pool::bury(Server& server) {
     if (cancel->server() == &server) cancel->forget_server();
   auto node = servers_.extract(&server);
   PGW_ASSERT(!node.empty());
-  context_.loop.post([dead = std::move(node.mapped())] {});
+  context_.graveyard.bury(std::move(node.mapped()));
 }
 
 // The first waiter's time may be over; else the timer is set for it.
@@ -276,7 +276,7 @@ void Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid
 void Pool::cancel_over(Cancel& cancel, bool reached) {
   auto node = cancels_.extract(&cancel);
   Server* const server = cancel.server();
-  context_.loop.post([dead = std::move(node.mapped())] {});
+  context_.graveyard.bury(std::move(node.mapped()));
   if (server) server->cancel_ended(reached);
 }
 

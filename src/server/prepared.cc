@@ -44,6 +44,7 @@ void Prepared::settle(bool happened) {
   PGW_ASSERT(found != entries_.end());
   Entry& entry = found->second;
   --entry.unsettled;
+  if (happened && change.adds) change.statement->prove();
   if (happened && entry.present != change.adds) {
     entry.present = change.adds;
     present_ += change.adds ? 1 : std::size_t(-1);

@@ -27,6 +27,7 @@ Server::~Server() {
 bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   PGW_ASSERT(pipeline_.quiet() && status_ == 'I');
   bool wait = false;
+  session_ = session;
   if (session) {
     if (prepared_.count() > 0) query("DEALLOCATE ALL");
   } else if (prepared_.count() > pool_.settings().server_statements) {
@@ -212,7 +213,8 @@ void Server::lose(const Error& why) {
   pipeline_.abandon(*this);
   if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
     context_.gauges.leased.add(-1);
-    tenant->lost(why, fatal_told_);
+    // Nothing can be said to a client that has part of a message: its rest would be taken for it.
+    tenant->lost(why, fatal_told_ || (skip_ > 0 && skip_forward_));
   }
   pool_.server_gone(*this);
 }

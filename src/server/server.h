@@ -142,6 +142,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool fatal_told_ = false;        // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;
+  bool session_ = false;           // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server
   std::vector<std::pair<std::string, std::string>> extra_;
   std::uint32_t group_ = 0;

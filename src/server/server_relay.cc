@@ -138,7 +138,9 @@ bool Server::frame(Bytes message, const char*& run) {
     return true;
   }
   if (!inspect(tag, message.substr(wire::kHeaderBytes), verdict)) return false;
-  if (!verdict.forward) {
+  // What replaying the settings has changed, a client that may have reset them must know.
+  const bool tell = tag == 'S' && session_ && !learning_;
+  if (!verdict.forward && !tell) {
     deliver(run, message.data());
     run = after;
   } else if (tag == 'E' && tenant_ && verdict.entry.has(Expected::renamed)) {
@@ -201,7 +203,6 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
           tenant_->replay_failed(Error(Code::invalid_value, std::string(fields.message)).with_state(fields.sqlstate));
         }
       }
-      for (unsigned i = 0; i < verdict.syncs; ++i) send_sync();
       return true;
     }
     case 'G':
