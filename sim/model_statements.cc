@@ -147,8 +147,7 @@ void Model::step_utility(const Statement& s) {
       if (state_.block != 'I' || state_.several) return error("25001");
       state_.prepared.clear();
       state_.portals.clear();
-      if (promise_ == Promise::transaction)
-        for (const Setting& x : kSettings) state_.unknown.insert(x.name);
+      for (const Setting& x : kSettings) state_.unknown.insert(x.name);
       state_.session = initial_;
       state_.local.clear();
       return done("DISCARD ALL");
@@ -165,8 +164,8 @@ void Model::step_utility(const Statement& s) {
 void Model::step_setting(const Statement& s) {
   State& st = state_;
   if (s.kind == Kind::reset_all) {
-    if (promise_ == Promise::transaction)
-      for (const Setting& x : kSettings) st.unknown.insert(x.name);
+    // What a client gets back by it is its start-up value or the server's own: see docs/architecture.md.
+    for (const Setting& x : kSettings) st.unknown.insert(x.name);
     st.session = initial_;
     st.local.clear();
     return done("RESET");
@@ -183,7 +182,7 @@ void Model::step_setting(const Statement& s) {
   st.local.erase(name);
   if (s.kind == Kind::reset) {
     st.session[name] = initial_[name];
-    if (promise_ == Promise::transaction) st.unknown.insert(name);
+    st.unknown.insert(name);
     return done("RESET");
   }
   st.session[name] = s.value;

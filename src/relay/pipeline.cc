@@ -40,7 +40,7 @@ void Pipeline::pop(Effects& effects) {
   const Expected entry = queue_.front();
   queue_.pop_front();
   groups_ -= ends_group(entry.want);
-  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, Fate::happened);
+  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, entry.has(Expected::refused) ? Fate::failed : Fate::happened);
   while (!queue_.empty() && queue_.front().want == Want::copy_end) queue_.pop_front();
 }
 
@@ -70,25 +70,16 @@ void Pipeline::abandon(Effects& effects) {
   copying_ = copy_open_ = unsynced_ = skipping_ = false;
 }
 
-// CopyInResponse: what was sent behind it, up to CopyDone or CopyFail, was read as COPY data.
+// CopyInResponse: a Sync that was sent right behind it was read inside COPY data, and ignored. Any other message but
+// CopyDone and CopyFail makes the COPY fail.
 void Pipeline::begin_copy() {
   copying_ = true;
-  copy_open_ = true;
-  for (std::size_t i = 1; i < queue_.size();) {
-    if (queue_.at(i).want == Want::copy_end) {
-      copy_open_ = false;
-      break;
-    }
-    if (queue_.at(i).want == Want::sync) {
-      --groups_;
-      queue_.erase(i);
-    } else {
-      ++i;
-    }
+  while (queue_.size() > 1 && queue_.at(1).want == Want::sync) {
+    --groups_;
+    queue_.erase(1);
   }
-  // The Sync of an extended query may have been among them: then it is still to come.
-  const Want last = queue_.back().want;
-  unsynced_ = !ends_group(last);
+  copy_open_ = queue_.size() == 1;
+  unsynced_ = !ends_group(queue_.back().want);
 }
 
 // The COPY is over, well or not: its end, if the client has sent it, has no meaning any more.
@@ -116,7 +107,11 @@ Verdict Pipeline::error(Verdict verdict, Effects& effects) {
   const Expected entry = queue_.front();
   verdict.quiet_error = entry.has(Expected::quiet);
   verdict.forward = !verdict.quiet_error;
-  if (!ends_group(entry.want)) fail_group(effects);
+  if (!ends_group(entry.want)) {
+    fail_group(effects);
+  } else {
+    queue_.front().flags |= Expected::refused;
+  }
   return verdict;
 }
 

@@ -31,6 +31,7 @@ struct Expected {
     server_op = 8,   // the server's set of prepared statements changes when it succeeds
     mild_set = 16,   // SET LOCAL and the like: the tag SET leaves nothing behind
     resets = 32,     // ends with RESET ALL
+    refused = 128,   // an error has answered it; its ReadyForQuery is still to come
     renamed = 64     // a statement's name in an error's text is pgweir's and must be the client's
   };
   Want want = Want::sync;
