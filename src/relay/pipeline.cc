@@ -14,6 +14,7 @@ Verdict broken(Verdict verdict) {
 }  // namespace
 
 void Pipeline::push(Expected entry) {
+  copy_open_ = false;  // COPY data cannot be followed by anything but its end: the COPY fails
   queue_.push_back(entry);
   if (ends_group(entry.want)) {
     ++groups_;
