@@ -271,6 +271,7 @@ void Model::on_describe(const Request& r) {
     for (const std::uint32_t type : p->types) body.u32(type);
     add('t', body.take());
     replies_.back().or_stale = touched(*p);
+    replies_.back().or_aborted = promise_ == Promise::transaction && before_.block == 'E';
   }
   if (!has_rows) return add('n');
   add('T', row_description(columns(p->statement, format)));

@@ -111,6 +111,7 @@ void Client::idle(char status) {
 }
 
 void Client::progressed() {
+  if (server_->pipeline().skipping()) barrier_ = false;  // what it was for has been skipped
   if (!stalled_ || barrier_ || server_->pipeline().groups() > 0) return;
   stalled_ = false;
   serve({});

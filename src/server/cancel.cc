@@ -28,6 +28,7 @@ void Cancel::on_end(const Error&) { over(true); }
 
 void Cancel::over(bool reached) {
   timer_.disarm();
+  stream_.reset();  // it calls no more
   pool_.cancel_over(*this, reached || !sent_);
 }
 

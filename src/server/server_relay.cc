@@ -29,6 +29,7 @@ void Server::relay(Bytes bytes) {
     if (skip_forward_) deliver(bytes.data(), bytes.data() + n);
     skip_ -= n;
     bytes.remove_prefix(n);
+    deliver_invented();
   }
   if (!carry_.empty()) bytes = finish_carry(bytes);
   if (!stream_) return;
@@ -40,7 +41,11 @@ void Server::relay(Bytes bytes) {
   deliver(run, at);
   deliver_invented();
   if (at < end) carry_.assign(at, end);
-  if (std::exchange(ready_seen_, false)) ready();
+  if (std::exchange(ready_seen_, false)) {
+    ready();
+  } else if (pipeline_.skipping() && tenant_) {
+    tenant_->progressed();  // what it waits for may have been skipped
+  }
 }
 
 // Whole messages from `at` on; gives where the first that is not whole begins (null: the connection is closing).
@@ -260,6 +265,7 @@ void Server::deliver(const char* from, const char* to) {
 }
 
 void Server::deliver_invented() {
+  if (skip_ > 0) return;  // never inside another message
   while (const char tag = pipeline_.invented(*this)) {
     const char message[5] = {tag, 0, 0, 0, 4};
     deliver(message, message + sizeof message);

@@ -33,7 +33,7 @@ class Tenant {
   virtual void replay_failed(const Error& why) = 0;
   // The server owes nothing any more. status: 'I', 'T' or 'E'.
   virtual void idle(char status) = 0;
-  // A ReadyForQuery has come, and more is owed.
+  // A ReadyForQuery has come, and more is owed; or an error has, and nothing more before a Sync.
   virtual void progressed() = 0;
   // The server's connection is gone; the lease with it. `said` is what PostgreSQL gave as reason and was delivered
   // already, or empty.
