@@ -37,7 +37,10 @@ def pytest_runtest_protocol(item):
     mark = item.get_closest_marker("limit")
     limit = mark.args[0] if mark else LIMIT
 
+    item.was_too_long = False
+
     def too_long(_signal, _frame):
+        item.was_too_long = True
         raise TimeoutError(f"the test took longer than {limit} s")
 
     def end_all():
@@ -120,6 +123,9 @@ def weir(postgres, loop):
 def pytest_runtest_makereport(item, call):
     """Shows what the pgweirs of a failed test had to say."""
     report = (yield).get_result()
+    if report.when == "call" and report.passed and item.was_too_long:
+        # The signal came when the test had failed already and pytest was at work: both exceptions were lost.
+        report.outcome, report.longrepr = "failed", "the test took too long"
     if report.when == "call" and report.failed:
         for weir in list(pooler.alive):
             if weir.running() and weir.log_path.exists():

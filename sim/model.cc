@@ -55,7 +55,7 @@ bool Model::matches(const Message& m) {
 // affair.
 bool Model::aborted_alike(const std::string& got, const std::string& wanted) const {
   const auto one_of = [](const std::string& code) {
-    return code == "25P02" || code == "26000" || code == "42P05";
+    return code == "25P02" || code == "26000" || code == "42P05" || code == "08P01";
   };
   return promise_ == Promise::transaction && before_.block == 'E' && one_of(got) && one_of(wanted);
 }

@@ -260,6 +260,58 @@ TEST_P(LoopTest, CloseGentlyDeliversEverything) {
   EXPECT_EQ(reader.ended->code(), Code::closed);
 }
 
+// A relay in the middle, as the pooler is one: it pauses whoever is faster, and passes on every
+// byte.
+TEST_P(LoopTest, RelaysUnderBackPressure) {
+  constexpr std::size_t kTotal = 96u << 20;
+  Door door;
+  open(door);
+  Ear source;
+  Ear target;
+  const auto pass = [](Ear& from, Ear& to) {
+    from.bytes_hook = [&](Bytes bytes) {
+      to.stream->send(bytes);
+      if (to.stream->queued() >= Stream::kHighWater) from.stream->pause();
+    };
+    to.drain_hook = [&from] { from.stream->resume(); };
+  };
+  pass(source, target);
+  pass(target, source);
+  door.welcome = [&](Ear& ear) {
+    Ear& mine = source.stream ? target : source;
+    mine.stream = std::move(ear.stream);
+    mine.stream->set_sink(mine);
+    if (!target.stream) mine.stream->pause();
+    if (target.stream) source.stream->resume();
+  };
+  std::jthread writer([&] {
+    const Fd in = raw_connect(door.listener->address());
+    const Fd out = raw_connect(door.listener->address());
+    std::jthread reader([&] {
+      std::string bytes(200'000, 0);
+      std::size_t got = 0;
+      while (got < kTotal) {
+        const auto more = ::recv(out.get(), bytes.data(), bytes.size(), 0);
+        if (more <= 0) break;
+        EXPECT_TRUE(is_pattern(got, Bytes(bytes.data(), static_cast<std::size_t>(more))));
+        got += static_cast<std::size_t>(more);
+      }
+      EXPECT_EQ(got, kTotal);
+      loop->stop();
+    });
+    const std::string text = pattern(0, kTotal);
+    for (std::size_t sent = 0; sent < kTotal;) {
+      const auto more = ::send(in.get(), text.data() + sent,
+                               std::min<std::size_t>(kTotal - sent, 8192), MSG_NOSIGNAL);
+      if (more <= 0) break;
+      sent += static_cast<std::size_t>(more);
+    }
+  });
+  run();
+  source.stream.reset();
+  target.stream.reset();
+}
+
 // Lingering has an end: a peer that does not read is cut off.
 TEST_P(LoopTest, CloseGentlyGivesUpInTheEnd) {
   Door door;

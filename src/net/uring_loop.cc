@@ -203,7 +203,7 @@ bool UringLoop::try_send(UringRecord& record, int fd, Bytes bytes, bool more) {
   });
   if (!room) return false;
   record.try_result = kSentAll;
-  hurry_ |= more;
+  if (more) hurry();
   sends_.push_back(&record);
   return true;
 }

@@ -71,6 +71,7 @@ class UringLoop final : public LoopBase {
   // it succeeds, so the loop must not wait first. False: as submit().
   static constexpr int kSentAll = std::numeric_limits<int>::max();
   bool try_send(UringRecord& record, int fd, Bytes bytes, bool more);
+  void hurry() { hurry_ = true; }
   bool running() const { return running_; }
   char* scratch() { return scratch_.get(); }
 

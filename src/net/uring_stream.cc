@@ -259,7 +259,8 @@ void UringConnection::send(Bytes bytes) {
   }
   outbox_.append(bytes);
   if (outbox_.size() >= Stream::kHighWater) high_ = true;
-  if (!sending_) loop_.touch(*this);
+  if (!sending_) return loop_.touch(*this);
+  if (!blocked_) loop_.hurry();  // a try_send is under way, which had not known of this
 }
 
 void UringConnection::sent(int result) {

@@ -116,6 +116,7 @@ void Server::give_back(bool session) {
   PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
+  stream_->resume();  // it may have been paused for a slow reader
   if (dirty_ || session) {
     clean();
   } else {
