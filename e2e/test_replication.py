@@ -68,11 +68,11 @@ def test_logical_stream(target):
 @pytest.mark.parametrize("mode", ["session", "transaction"])
 def test_they_are_not_pooled(weir, mode):
     """With the pool full a replication connection still gets its server, and that one is closed with it."""
-    w = weir(pool_size=1, databases=None)
+    w = weir(pool_size=1, pool_timeout="3s")
     holder = w.wire(database="e2e")
     holder.query("begin")
     host, port = w.at(mode)
-    dsn = f"host={host} port={port} dbname=e2e user=postgres"
+    dsn = f"host={host} port={port} dbname=e2e user=postgres connect_timeout=8"
     pids = set()
     for _ in range(3):
         c = psycopg2.connect(dsn, connection_factory=psycopg2.extras.LogicalReplicationConnection)

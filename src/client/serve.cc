@@ -255,10 +255,10 @@ Client::Step Client::on_query(const Frame& frame) {
     if (scan.local_set) flags |= Expected::mild_set;
     if (scan.reset_all) flags |= Expected::resets;
     if (scan.unsettles && mode_ == config::Mode::transaction) {
-      barrier_ = true;
       if (const auto name = relay::deallocated_name(*text)) {
         const auto look = names().look(*name, server_->group());
         if (look.unsure) return wait_for_replies(false);
+        barrier_ = true;
         if (look.value) {
           stand_in();
           names().undefine(*name, server_->group());
@@ -269,6 +269,7 @@ Client::Step Client::on_query(const Frame& frame) {
           return Step::drop;
         }
       }
+      barrier_ = true;
     }
   }
   if (names_) {

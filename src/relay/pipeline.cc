@@ -104,7 +104,8 @@ Verdict Pipeline::ready(Verdict verdict, Effects& effects) {
 
 Verdict Pipeline::error(Verdict verdict, Effects& effects) {
   end_copy();
-  if (queue_.empty()) return verdict;  // FATAL out of the blue
+  verdict.unasked = queue_.empty();
+  if (verdict.unasked) return verdict;
   const Expected entry = queue_.front();
   verdict.quiet_error = entry.has(Expected::quiet);
   verdict.forward = !verdict.quiet_error;

@@ -57,6 +57,7 @@ struct Verdict {
   bool known = true;         // false: the server broke the protocol
   bool forward = true;
   bool ready = false;        // a ReadyForQuery of the client's or ours has been taken
+  bool unasked = false;      // an error that answers nothing: PostgreSQL is about to close the connection
   bool quiet_error = false;  // an error in what pgweir sent for itself
   Expected entry;            // that the reply belongs to (sync when the queue was empty)
 };

@@ -47,7 +47,11 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     const std::string sql = relay::change(profile_ ? profile_->settings : kNone, profile->settings);
     profile_ = profile;
     if (!sql.empty()) {
-      query(sql);
+      if (session && sql.starts_with("SELECT")) {
+        reset_to(sql);
+      } else {
+        query(sql);
+      }
       wait = !profile->safe || !profile->known;
       if (!profile->known) learning_ = profile;
     }
@@ -65,6 +69,22 @@ void Server::query(std::string_view text) {
   send(out);
   unnamed = 0;
   expect({.want = Want::query, .flags = kQuiet});
+}
+
+// The same as query(), for a session in which the client may have an unnamed statement, which a simple query would drop.
+void Server::reset_to(std::string_view sql) {
+  static constexpr std::string_view kName = "pgweir_settings";
+  std::string out;
+  wire::write_parse(out, kName, sql, Bytes("\0\0", 2));
+  wire::write_bind_front(out, kName, kName, 6);
+  out.append(6, '\0');
+  wire::write_execute(out, kName);
+  wire::write_close(out, 'P', kName);
+  wire::write_close(out, 'S', kName);
+  wire::write_sync(out);
+  send(out);
+  for (const Want want : {Want::parse, Want::bind, Want::execute, Want::close, Want::close, Want::sync})
+    expect({.want = want, .flags = kQuiet});
 }
 
 void Server::expect(Expected entry) {
@@ -159,6 +179,7 @@ void Server::clean() {
 void Server::become_idle() {
   timer_.disarm();
   if (quiet_failed_) return close("it could not be made clean");
+  if (dying_) return close("PostgreSQL ends it");
   state_ = State::idle;
   idle_since_ = context_.loop.now();
   pool_.server_free(*this);

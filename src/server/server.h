@@ -118,6 +118,7 @@ class Server final : net::StreamSink, relay::Effects {
   void clean();
   void become_idle();
   void query(std::string_view text);
+  void reset_to(std::string_view sql);
   void lose(const Error& why);
   void deadline();
 
@@ -142,6 +143,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool fatal_told_ = false;        // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;
+  bool dying_ = false;             // PostgreSQL has said goodbye
   bool session_ = false;           // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server
   std::vector<std::pair<std::string, std::string>> extra_;

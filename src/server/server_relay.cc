@@ -129,7 +129,9 @@ Bytes Server::finish_carry(Bytes bytes) {
 
 bool Server::frame(Bytes message, const char*& run) {
   const char tag = message[0];
-  const auto verdict = pipeline_.reply(tag, *this);
+  auto verdict = pipeline_.reply(tag, *this);
+  // A goodbye after the end of a transaction is none of the client's business, unless the server is its own for good.
+  if (verdict.unasked && !session_ && status_ == 'I' && pipeline_.quiet()) verdict.forward = false;
   const char* const after = message.data() + message.size();
   if (!verdict.known) {
     deliver(run, message.data());
@@ -199,7 +201,10 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
     }
     case 'E': {
       const auto fields = wire::read_fields(body);
-      if (fields.severity == "FATAL" || fields.severity == "PANIC") fatal_told_ = verdict.forward && tenant_;
+      if (fields.severity == "FATAL" || fields.severity == "PANIC") {
+        dying_ = true;
+        fatal_told_ = verdict.forward && tenant_;
+      }
       if (verdict.quiet_error) {
         quiet_failed_ = true;
         if (tenant_) {

@@ -59,6 +59,8 @@ void write_describe(std::string& out, char kind, std::string_view name) {
   Message(out, 'D').byte(kind).text(name);
 }
 
+void write_execute(std::string& out, std::string_view portal) { Message(out, 'E').text(portal).u32(0); }
+
 void write_sync(std::string& out) { Message(out, 'S'); }
 
 void write_flush(std::string& out) { Message(out, 'H'); }

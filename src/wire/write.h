@@ -61,6 +61,7 @@ void write_query(std::string& out, std::string_view text);
 void write_parse(std::string& out, std::string_view name, std::string_view text, Bytes types);
 void write_close(std::string& out, char kind, std::string_view name);
 void write_describe(std::string& out, char kind, std::string_view name);
+void write_execute(std::string& out, std::string_view portal);  // all rows
 void write_sync(std::string& out);
 void write_flush(std::string& out);
 void write_copy_fail(std::string& out, std::string_view reason);
