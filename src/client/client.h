@@ -122,7 +122,7 @@ class Client final : net::StreamSink, server::Tenant {
   // while all servers are busy.
   bool answer_alone(const Frame& frame);
   Step refuse(std::string_view kind, Bytes name, relay::Want want);
-  void stand_in();
+  void stand_in(bool simple);
   Names& names();
 
   Worker& worker_;

@@ -260,7 +260,7 @@ Client::Step Client::on_query(const Frame& frame) {
         if (look.unsure) return wait_for_replies(false);
         barrier_ = true;
         if (look.value) {
-          stand_in();
+          stand_in(true);
           names().undefine(*name, server_->group());
           std::string out;
           wire::write_query(out, "DEALLOCATE pgweir_gone");

@@ -171,7 +171,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
     if (!value.deallocates.empty()) {
       deallocates_ = std::make_unique<std::string>(value.deallocates);
       execute_flags_ |= Expected::client_op;
-      stand_in();
+      stand_in(false);
     }
   }
   if (name.empty()) {
@@ -256,11 +256,16 @@ Client::Step Client::on_close(const Frame& frame) {
 
 // DEALLOCATE of a protocol-level statement's name is carried out on a statement made for the purpose: the shared one
 // must stay, and PostgreSQL's answer is wanted, whatever it is.
-void Client::stand_in() {
+void Client::stand_in(bool simple) {
   cut();
   std::string out;
   wire::write_close(out, 'S', "pgweir_gone");
-  server_->expect({.want = Want::close, .flags = Expected::ours});
+  std::uint8_t flags = Expected::ours;
+  if (simple) {  // a simple query drops the unnamed statement, too
+    names().undefine({}, server_->group());
+    flags |= Expected::client_op;
+  }
+  server_->expect({.want = Want::close, .flags = flags});
   wire::write_parse(out, "pgweir_gone", {}, Bytes("\0\0", 2));
   server_->expect({.want = Want::parse, .flags = Expected::ours});
   server_->send(out);

@@ -200,6 +200,7 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       return true;
     }
     case 'E': {
+      unnamed = 0;  // it may have been its Parse that failed, or that was skipped
       const auto fields = wire::read_fields(body);
       if (fields.severity == "FATAL" || fields.severity == "PANIC") {
         dying_ = true;
