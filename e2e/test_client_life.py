@@ -100,7 +100,7 @@ POINTS = [in_transaction, in_failed_transaction, in_a_long_query, in_a_long_quer
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.__name__)
 def test_vanishing(weir, postgres, mode, point):
     """A pool of one: the next client can only be served when the server was given back in order."""
-    w = weir(pool_size=1, cancel_timeout="5s")
+    w = weir(pool_size=1, cancel_timeout="1s")
     postgres.psql("drop table if exists gone; create table gone (a int)", database="e2e")
     for way in (fin, rst, half):
         c = w.wire(mode, database="e2e")

@@ -220,7 +220,8 @@ void Client::on_error(const Message& m, const Reply* wanted) {
     if (!may_break() || !of_faults) fail(fmt::format("unexpected {}", readable(m, false)));
     return;
   }
-  if (wanted && ((wanted->or_stale && code == "0A000") || (wanted->or_aborted && code == "25P02"))) {
+  if (wanted &&
+      ((wanted->or_stale && code == "0A000") || (wanted->or_aborted && code == "25P02"))) {
     model_.interrupted();
     return after_reply();
   }

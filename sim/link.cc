@@ -221,6 +221,14 @@ void Link::close(int side) {
   want_fin(side);
 }
 
+void Link::shut(int side) {
+  const End& e = end(side);
+  if (e.reset || e.ended || !e.established) return;
+  pipes_[at(side)].unsent.clear();
+  pipes_[at(side)].fin_wanted = true;
+  flush(side);
+}
+
 void Link::close_gently(int side, Duration linger) {
   End& e = end(side);
   e.stream = nullptr;

@@ -58,6 +58,7 @@ class Link : public std::enable_shared_from_this<Link> {
   void set_sink(int side, net::StreamSink& sink);
   void close(int side);
   void close_gently(int side, Duration linger);
+  void shut(int side);
   net::Detached detach(int side);
   void adopt(int side, SimLoop& loop, SimStream& stream, net::StreamSink& sink, net::Detached was);
   void flush(int side);

@@ -24,8 +24,8 @@ struct Reply {
   Statement rows{};                   // D, d with count: a row each
   std::uint32_t from = 0;
   std::uint32_t count = 0;
-  // In an aborted block of transaction mode: the server that the block runs on need not have the statement, and
-  // cannot be given it any more.
+  // In an aborted block of transaction mode: the server that the block runs on need not have the
+  // statement, and cannot be given it any more.
   bool or_aborted = false;
   bool or_stale = false;  // "cached plan must not change result type" would be right as well
 };

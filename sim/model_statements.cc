@@ -164,7 +164,8 @@ void Model::step_utility(const Statement& s) {
 void Model::step_setting(const Statement& s) {
   State& st = state_;
   if (s.kind == Kind::reset_all) {
-    // What a client gets back by it is its start-up value or the server's own: see docs/architecture.md.
+    // What a client gets back by it is its start-up value or the server's own: see
+    // docs/architecture.md.
     for (const Setting& x : kSettings) st.unknown.insert(x.name);
     st.session = initial_;
     st.local.clear();

@@ -72,6 +72,7 @@ class SimStream final : public net::Stream {
   std::size_t queued() const override { return link_->queued(side_); }
   void pause() override { link_->pause(side_); }
   void resume() override { link_->resume(side_); }
+  void shut() override { link_->shut(side_); }
   std::string peer() const override;
   Link& link() { return *link_; }
   const std::shared_ptr<Link>& shared_link() { return link_; }

@@ -1,5 +1,5 @@
-// Bytes as they travel. They are kept as char, not std::byte: most of PostgreSQL's protocol is text, and
-// string_view brings the searches and comparisons that a decoder needs.
+// Bytes as they travel. They are kept as char, not std::byte: most of PostgreSQL's protocol is
+// text, and string_view brings the searches and comparisons that a decoder needs.
 #pragma once
 #include <bit>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// PGW_ASSERT: an invariant of our own is broken. Always on; ends the process with the place and the expression.
+// PGW_ASSERT: an invariant of our own is broken. Always on; ends the process with the place and the
+// expression.
 #pragma once
 namespace pgw {
 [[noreturn]] void broken(const char* expression, const char* file, int line);

@@ -1,5 +1,5 @@
-// An intrusive doubly linked list: O(1) insertion and removal, no allocation. An element may be in one list
-// per hook, and leaves it when it is destroyed. Order is that of push_back.
+// An intrusive doubly linked list: O(1) insertion and removal, no allocation. An element may be in
+// one list per hook, and leaves it when it is destroyed. Order is that of push_back.
 #pragma once
 
 namespace pgw {
@@ -20,14 +20,14 @@ class ListHook {
   }
 
  private:
-  template <class T, ListHook T::*Hook>
+  template <class T, ListHook T::* Hook>
   friend class List;
   ListHook* next_ = nullptr;
   ListHook* previous_ = nullptr;
   void* owner_ = nullptr;
 };
 
-template <class T, ListHook T::*Hook>
+template <class T, ListHook T::* Hook>
 class List {
  public:
   List() { root_.next_ = root_.previous_ = &root_; }
@@ -58,7 +58,9 @@ class List {
   }
 
  private:
-  T* owner(ListHook* hook) const { return hook == &root_ ? nullptr : static_cast<T*>(hook->owner_); }
+  T* owner(ListHook* hook) const {
+    return hook == &root_ ? nullptr : static_cast<T*>(hook->owner_);
+  }
   void insert(T& element, ListHook* before, ListHook* after) {
     ListHook& hook = element.*Hook;
     hook.owner_ = &element;

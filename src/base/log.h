@@ -1,5 +1,5 @@
-// Log lines with fields: `log(Level::info, who, "text {}", ...)`. The sink is set once at start (spdlog in
-// the daemon, a buffer in tests and the simulator). Thread: any.
+// Log lines with fields: `log(Level::info, who, "text {}", ...)`. The sink is set once at start
+// (spdlog in the daemon, a buffer in tests and the simulator). Thread: any.
 #pragma once
 #include <fmt/format.h>
 
@@ -12,10 +12,10 @@ enum class Level : unsigned char { trace, debug, info, warning, error };
 
 // Whom a line is about; empty fields are left out.
 struct About {
-  std::string_view client;    // peer's address
+  std::string_view client;  // peer's address
   std::string_view user;
   std::string_view database;
-  std::string_view app;       // application_name
+  std::string_view app;  // application_name
 };
 
 using LogSink = void (*)(Level level, const About& about, std::string_view text);

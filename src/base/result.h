@@ -30,7 +30,9 @@ class [[nodiscard]] Error {
   const std::string& what() const { return what_; }
   const std::string& hint() const { return hint_; }
   // The SQLSTATE for the client: the code's own, or the one that PostgreSQL gave.
-  std::string_view state() const { return state_.empty() ? sqlstate(code_) : std::string_view(state_); }
+  std::string_view state() const {
+    return state_.empty() ? sqlstate(code_) : std::string_view(state_);
+  }
   Error&& with_state(std::string_view state) && {
     state_ = state;
     return std::move(*this);
@@ -63,8 +65,8 @@ std::unexpected<Error> fail(Code code, fmt::format_string<Args...> text, Args&&.
 }  // namespace pgw
 
 // Declares `name` as the value of `expr`, or returns its error from the function.
-#define PGW_TRY(name, expr)                                            \
-  auto name##_or = (expr);                                             \
+#define PGW_TRY(name, expr)                                             \
+  auto name##_or = (expr);                                              \
   if (!name##_or) return std::unexpected(std::move(name##_or).error()); \
   [[maybe_unused]] auto& name = *name##_or
 #define PGW_DO(expr) \

@@ -1,5 +1,6 @@
-// A queue in one growing circular array. Holds no memory while it has never been used, and gives it back with
-// release(). T must be copyable without effort (entries are assigned, not destroyed one by one).
+// A queue in one growing circular array. Holds no memory while it has never been used, and gives it
+// back with release(). T must be copyable without effort (entries are assigned, not destroyed one
+// by one).
 #pragma once
 #include <cstddef>
 #include <memory>

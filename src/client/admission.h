@@ -15,13 +15,13 @@ struct Admission {
   config::Mode mode = config::Mode::session;
   std::string database;
   std::string user;
-  std::string app;                // application_name
-  relay::Settings settings;       // the start-up parameters that are settings
-  std::string replication;        // as the client gave it; empty: an ordinary client
-  std::string options;            // as the client gave it; for replication alone
-  std::string greeting;           // bytes that must be sent first: AuthenticationOk
+  std::string app;           // application_name
+  relay::Settings settings;  // the start-up parameters that are settings
+  std::string replication;   // as the client gave it; empty: an ordinary client
+  std::string options;       // as the client gave it; for replication alone
+  std::string greeting;      // bytes that must be sent first: AuthenticationOk
   server::Credentials credentials;
-  bool authenticated = false;     // it had to prove who it is
+  bool authenticated = false;  // it had to prove who it is
 };
 
 }  // namespace pgw::client

@@ -12,11 +12,18 @@ namespace {
 constexpr Duration kLinger = 5s;
 }
 
-Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid, std::uint32_t key)
-    : worker_(worker), pool_(pool), profile_(pool.profile(admission.settings)), app_(admission.app), pid_(pid), key_(key),
+Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid,
+               std::uint32_t key)
+    : worker_(worker),
+      pool_(pool),
+      profile_(pool.profile(admission.settings)),
+      app_(admission.app),
+      pid_(pid),
+      key_(key),
       mode_(admission.mode) {
   if (!admission.replication.empty()) {
-    replication_ = std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
+    replication_ =
+        std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
     replication_->emplace_back("replication", admission.replication);
   }
   ++pool_.clients;
@@ -53,8 +60,10 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
 
 void Client::ask_for_private() {
   if (pool_.acquire_private(*this, *replication_)) return;
-  if (worker_.loop().now() - waits_since >= pool_.settings().pool_timeout) return end(pool_.timed_out_error(*this));
-  idle_timer_ = std::make_unique<net::Timer>([](void* self) { static_cast<Client*>(self)->ask_for_private(); }, this);
+  if (worker_.loop().now() - waits_since >= pool_.settings().pool_timeout)
+    return end(pool_.timed_out_error(*this));
+  idle_timer_ = std::make_unique<net::Timer>(
+      [](void* self) { static_cast<Client*>(self)->ask_for_private(); }, this);
   worker_.loop().arm(*idle_timer_, 50ms);
 }
 
@@ -202,12 +211,15 @@ void Client::cancel(std::uint32_t key) {
   server_->cancel();
 }
 
-// PostgreSQL is gone, and so is what the client had there: it must connect again, as without pgweir.
+// PostgreSQL is gone, and so is what the client had there: it must connect again, as without
+// pgweir.
 void Client::lost(const Error& why, bool told) {
   server_ = nullptr;
   if (told) return leave(nullptr);
-  const Error error = std::move(Error(Code::connection, "the server closed the connection unexpectedly: " + why.what()))
-                          .with_hint("PostgreSQL ended or was restarted while this client used it.");
+  const Error error =
+      std::move(
+          Error(Code::connection, "the server closed the connection unexpectedly: " + why.what()))
+          .with_hint("PostgreSQL ended or was restarted while this client used it.");
   leave(&error);
 }
 
@@ -220,7 +232,8 @@ void Client::end(const Error& why) { leave(&why); }
 
 void Client::drain(const Error& why) {
   if (phase_ == Phase::gone) return;
-  const bool busy = server_ && (server_->status() != 'I' || !server_->pipeline().quiet() || skip_ > 0);
+  const bool busy =
+      server_ && (server_->status() != 'I' || !server_->pipeline().quiet() || skip_ > 0);
   if (replication_ || (!busy && !waiting.linked())) return end(why);
   leaving_ = std::make_unique<Error>(why);
 }
@@ -234,7 +247,8 @@ void Client::leave(const Error* why) {
     server_ = nullptr;
   }
   if (server::Server* server = std::exchange(server_, nullptr)) {
-    const bool clean = server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
+    const bool clean =
+        server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
     if (clean) {
       server->give_back(mode_ == config::Mode::session);
     } else {
@@ -262,8 +276,9 @@ void Client::refresh_idle_timer() {
           if (client.waiting.linked() || (client.server_ && !client.server_->pipeline().quiet()))
             return client.refresh_idle_timer();
           const auto ms = client.worker_.settings().client_idle_timeout.count() / 1000;
-          client.end(Error(Code::idle_timeout, fmt::format("terminating connection: idle for {} ms", ms))
-                         .with_hint("The limit is client_idle_timeout."));
+          client.end(
+              Error(Code::idle_timeout, fmt::format("terminating connection: idle for {} ms", ms))
+                  .with_hint("The limit is client_idle_timeout."));
         },
         this);
   }

@@ -1,5 +1,6 @@
 // One client after its login. Its messages are read in client/serve.cc, its statements handled in
-// client/statements.cc, its life told in client/client.cc. Thread: its worker's. Owned by its worker.
+// client/statements.cc, its life told in client/client.cc. Thread: its worker's. Owned by its
+// worker.
 #pragma once
 #include <memory>
 #include <optional>
@@ -22,7 +23,8 @@ class Worker;
 class Client final : net::StreamSink, server::Tenant {
  public:
   // `pid` and `key` are what the client sends to cancel.
-  Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid, std::uint32_t key);
+  Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid,
+         std::uint32_t key);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -43,7 +45,7 @@ class Client final : net::StreamSink, server::Tenant {
   enum class Phase : std::uint8_t {
     welcoming,  // it waits for its first ReadyForQuery
     serving,
-    raw,        // replication: bytes pass as they are
+    raw,  // replication: bytes pass as they are
     gone
   };
 
@@ -115,11 +117,11 @@ class Client final : net::StreamSink, server::Tenant {
   Step on_close(const Frame& frame);
   Step parse_unnamed(const Frame& frame, Bytes text, Bytes types);
   Step parse_named(Bytes name, Bytes text, Bytes types);
-  // Sees to it that the server has what `name` stands for. keep: as it is. replaced: use `server_name`. drop: there is no
-  // such statement, and the refusal was sent.
+  // Sees to it that the server has what `name` stands for. keep: as it is. replaced: use
+  // `server_name`. drop: there is no such statement, and the refusal was sent.
   Step reach(Bytes name, relay::Want want, std::string& server_name);
-  // A Parse of what is known to be right, or a Close, outside of any transaction, needs no server: so a client can prepare
-  // while all servers are busy.
+  // A Parse of what is known to be right, or a Close, outside of any transaction, needs no server:
+  // so a client can prepare while all servers are busy.
   bool answer_alone(const Frame& frame);
   Step refuse(std::string_view kind, Bytes name, relay::Want want);
   void stand_in(bool simple);
@@ -130,28 +132,31 @@ class Client final : net::StreamSink, server::Tenant {
   relay::ProfilePtr profile_;
   std::unique_ptr<net::Stream> stream_;
   server::Server* server_ = nullptr;
-  std::unique_ptr<Names> names_;          // null: it has never prepared anything
-  std::unique_ptr<relay::Settings> drift_;  // reported settings that differ from the profile's, while on this server
-  std::string pending_;                   // bytes not dealt with yet; reading is paused while there are any
+  std::unique_ptr<Names> names_;  // null: it has never prepared anything
+  std::unique_ptr<relay::Settings>
+      drift_;            // reported settings that differ from the profile's, while on this server
+  std::string pending_;  // bytes not dealt with yet; reading is paused while there are any
   std::string app_;
-  std::size_t skip_ = 0;                  // of a long message's body, still to come
+  std::size_t skip_ = 0;  // of a long message's body, still to come
   std::unique_ptr<net::Timer> idle_timer_;
-  std::unique_ptr<Error> leaving_;        // drained: it goes when its transaction is over
-  const char* run_ = nullptr;             // while serving: from here on nothing was sent yet,
-  const char* at_ = nullptr;              // and here the message at hand begins
-  std::size_t need_ = 0;                  // pending_ must be this long before a look at it is worth while
-  std::unique_ptr<std::string> deallocates_;  // the last Bind's statement is DEALLOCATE of this name
+  std::unique_ptr<Error> leaving_;  // drained: it goes when its transaction is over
+  const char* run_ = nullptr;       // while serving: from here on nothing was sent yet,
+  const char* at_ = nullptr;        // and here the message at hand begins
+  std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
+  std::unique_ptr<std::string>
+      deallocates_;  // the last Bind's statement is DEALLOCATE of this name
   std::uint32_t pid_;
   std::uint32_t key_;
-  std::uint16_t leased_groups_ = 0;       // sent since the lease began
+  std::uint16_t leased_groups_ = 0;  // sent since the lease began
   Phase phase_ = Phase::welcoming;
   config::Mode mode_;
-  std::unique_ptr<std::vector<std::pair<std::string, std::string>>> replication_;  // start-up parameters for it
+  std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
+      replication_;  // start-up parameters for it
   bool skip_drop_ = false;
-  bool stalled_ = false;                  // pending_ waits for replies
+  bool stalled_ = false;  // pending_ waits for replies
   bool waiting_for_prepare_ = false;
-  bool barrier_ = false;                  // nothing further until the server owes nothing
-  std::uint8_t execute_flags_ = 0;        // of relay::Expected, from the last Bind's statement
+  bool barrier_ = false;            // nothing further until the server owes nothing
+  std::uint8_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
   bool serving_ = false;
   bool server_full_ = false;
 };

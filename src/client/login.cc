@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint32_t kPasswordMessageMax = 65535;  // PG_MAX_AUTH_TOKEN_LENGTH
 constexpr Duration kLinger = 2s;
 
-// The values of `replication` that mean yes ("Start-up message" in the protocol chapter); "database" is passed on.
+// The values of `replication` that mean yes ("Start-up message" in the protocol chapter);
+// "database" is passed on.
 bool replicates(std::string_view value) {
   const std::string low = lowered(value);
   return low == "database" || low == "true" || low == "on" || low == "yes" || low == "1";
@@ -21,13 +22,15 @@ bool replicates(std::string_view value) {
 }  // namespace
 
 Login::Login(Worker& worker, config::Mode mode, std::unique_ptr<net::Stream> stream)
-    : worker_(worker), stream_(std::move(stream)),
+    : worker_(worker),
+      stream_(std::move(stream)),
       timer_(
           [](void* self) {
             auto& login = *static_cast<Login*>(self);
-            login.fail_with(Error(Code::login_timeout,
-                                  fmt::format("the login took longer than {} ms",
-                                              login.worker_.settings().login_timeout.count() / 1000)));
+            login.fail_with(
+                Error(Code::login_timeout,
+                      fmt::format("the login took longer than {} ms",
+                                  login.worker_.settings().login_timeout.count() / 1000)));
           },
           this) {
   admission_.mode = mode;
@@ -52,7 +55,10 @@ void Login::finish() {
 void Login::fail_with(const Error& why) {
   if (step_ == Step::done) return;
   log(Level::info,
-      {.client = {}, .user = admission_.user, .database = admission_.database, .app = admission_.app},
+      {.client = {},
+       .user = admission_.user,
+       .database = admission_.database,
+       .app = admission_.app},
       "login refused: {} ({})", why.what(), stream_->peer());
   std::string out;
   wire::write_error(out, wire::Severity::fatal, why);
@@ -78,7 +84,8 @@ bool Login::startup() {
   if (in_.size() < 4) return false;
   const auto length = get_u32(in_.data());
   if (length < 8 || length > wire::kStartupBytesMax) {
-    fail_with(Error(Code::protocol, fmt::format("invalid length of startup packet: {} bytes", length)));
+    fail_with(
+        Error(Code::protocol, fmt::format("invalid length of startup packet: {} bytes", length)));
     return false;
   }
   if (in_.size() < length) return false;
@@ -118,7 +125,8 @@ bool Login::greet(Bytes bytes) {
     if (name.starts_with("_pq_.")) unknown.push_back(name);
   }
   if (admission_.user.empty()) {
-    fail_with(Error(Code::invalid_authorization, "no PostgreSQL user name specified in startup packet"));
+    fail_with(
+        Error(Code::invalid_authorization, "no PostgreSQL user name specified in startup packet"));
     return false;
   }
   if (admission_.database.empty()) admission_.database = admission_.user;
@@ -165,7 +173,8 @@ void Login::ask() {
   stream_->send(out);
 }
 
-// One message of the client's answer. False: more bytes are needed, or it is over, or being worked on.
+// One message of the client's answer. False: more bytes are needed, or it is over, or being worked
+// on.
 bool Login::answer() {
   wire::Header header;
   const auto peek = wire::peek_header(in_, kPasswordMessageMax, header);
@@ -179,8 +188,9 @@ bool Login::answer() {
     if (header.tag == 'X') {
       finish();
     } else {
-      fail_with(Error(Code::protocol, fmt::format("expected password response, got message type {}",
-                                                  static_cast<unsigned>(static_cast<unsigned char>(header.tag)))));
+      fail_with(Error(Code::protocol,
+                      fmt::format("expected password response, got message type {}",
+                                  static_cast<unsigned>(static_cast<unsigned char>(header.tag)))));
     }
     return false;
   }
@@ -216,7 +226,8 @@ void Login::check_password(std::string given) {
   step_ = Step::busy;
   auto work = std::make_shared<Work>(Work{admission_.user, std::move(given), *secret_, false});
   worker_.context().offload.submit(
-      worker_.loop(), [work] { work->right = work->secret.verify_password(work->user, work->given); },
+      worker_.loop(),
+      [work] { work->right = work->secret.verify_password(work->user, work->given); },
       [this, work, alive = std::weak_ptr(alive_)] {
         if (alive.expired() || step_ == Step::done) return;
         if (!work->right) return wrong_password();
@@ -233,7 +244,8 @@ void Login::scram(Bytes body) {
     const auto length = in.u32();
     scram_first_ = in.take(length);
     if (!in.done() || mechanism != auth::kScramSha256)
-      return fail_with(Error(Code::protocol, "client selected an invalid SASL authentication mechanism"));
+      return fail_with(
+          Error(Code::protocol, "client selected an invalid SASL authentication mechanism"));
     return ask_scram();
   }
   auto final = scram_->final(body);
@@ -247,13 +259,16 @@ void Login::scram(Bytes body) {
   proven();
 }
 
-// The verifier is in the users' file, or is made of a plain password: once per user, off the worker; for users that
-// do not exist too, so that both take the same time.
+// The verifier is in the users' file, or is made of a plain password: once per user, off the
+// worker; for users that do not exist too, so that both take the same time.
 void Login::ask_scram() {
   switch (secret_->kind()) {
-    case auth::Secret::Kind::scram: return begin_scram(*secret_->scram());
-    case auth::Secret::Kind::md5: return begin_scram(auth::mock_verifier(admission_.user, worker_.process_secret()));
-    case auth::Secret::Kind::plain: break;
+    case auth::Secret::Kind::scram:
+      return begin_scram(*secret_->scram());
+    case auth::Secret::Kind::md5:
+      return begin_scram(auth::mock_verifier(admission_.user, worker_.process_secret()));
+    case auth::Secret::Kind::plain:
+      break;
   }
   const auth::ScramChallenge challenge{auth::user_salt(admission_.user, worker_.process_secret()),
                                        auth::kScramIterationsDefault};
@@ -286,7 +301,8 @@ void Login::ask_scram() {
 }
 
 void Login::begin_scram(auth::ScramVerifier verifier) {
-  scram_.emplace(std::move(verifier), auth::base64(worker_.context().random.bytes(auth::kScramNonceBytes)));
+  scram_.emplace(std::move(verifier),
+                 auth::base64(worker_.context().random.bytes(auth::kScramNonceBytes)));
   auto first = scram_->first(scram_first_);
   if (!first) return fail_with(first.error());
   std::string out;
@@ -296,13 +312,15 @@ void Login::begin_scram(auth::ScramVerifier verifier) {
 }
 
 void Login::wrong_password() {
-  fail_with(Error(Code::invalid_password, fmt::format("password authentication failed for user \"{}\"", admission_.user)));
+  fail_with(Error(Code::invalid_password,
+                  fmt::format("password authentication failed for user \"{}\"", admission_.user)));
 }
 
 void Login::proven() {
   const auto* database = worker_.snapshot().find(admission_.database);
   if (!database)
-    return fail_with(Error(Code::unknown_database, fmt::format("database \"{}\" does not exist", admission_.database)));
+    return fail_with(Error(Code::unknown_database,
+                           fmt::format("database \"{}\" does not exist", admission_.database)));
   admission_.authenticated = worker_.snapshot().auth.method != config::AuthMethod::trust;
   admission_.credentials.user = admission_.user;
   if (secret_ && !secret_->is_mock() && secret_->kind() != auth::Secret::Kind::scram)

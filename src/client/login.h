@@ -1,5 +1,5 @@
-// A connection that has not proven yet who it is: the start-up packet, the refusal of encryption, the password.
-// Thread: the worker that accepted it. Owned by that worker.
+// A connection that has not proven yet who it is: the start-up packet, the refusal of encryption,
+// the password. Thread: the worker that accepted it. Owned by that worker.
 #pragma once
 #include <memory>
 #include <optional>
@@ -49,7 +49,7 @@ class Login final : net::StreamSink {
   std::string scram_first_;  // client-first, while the verifier is being made
   auth::Md5Salt salt_{};
   Step step_ = Step::startup;
-  unsigned requests_ = 0;    // for encryption
+  unsigned requests_ = 0;  // for encryption
   net::Timer timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

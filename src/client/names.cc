@@ -29,7 +29,8 @@ void Names::settle(relay::Fate fate) {
       names_.erase(change.name);
     }
   } else if (fate == relay::Fate::failed && change.name.empty()) {
-    names_.erase(change.name);  // PostgreSQL drops the unnamed statement before it looks at the new text
+    names_.erase(
+        change.name);  // PostgreSQL drops the unnamed statement before it looks at the new text
   }
   change = {};
   if (++first_ == pending_.size()) {
@@ -42,7 +43,8 @@ const std::string* Names::name_of(std::string_view server_name) const {
   for (const auto& [name, value] : names_)
     if (value.statement->server_name() == server_name) return &name;
   for (const Change& change : pending_)
-    if (change.value.statement && change.value.statement->server_name() == server_name) return &change.name;
+    if (change.value.statement && change.value.statement->server_name() == server_name)
+      return &change.name;
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
-// The names under which one client has prepared statements, as PostgreSQL would know them at each point of the
-// client's stream of messages: what was sent and not answered yet counts, within its own group of messages.
+// The names under which one client has prepared statements, as PostgreSQL would know them at each
+// point of the client's stream of messages: what was sent and not answered yet counts, within its
+// own group of messages.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,17 +17,18 @@ namespace pgw::client {
 class Names {
  public:
   struct Value {
-    relay::StatementRef statement;   // null: no statement has this name
-    std::uint64_t token = 0;         // of an unnamed one: which of all unnamed statements it is
-    std::string deallocates;         // the statement is DEALLOCATE of this name
+    relay::StatementRef statement;  // null: no statement has this name
+    std::uint64_t token = 0;        // of an unnamed one: which of all unnamed statements it is
+    std::string deallocates;        // the statement is DEALLOCATE of this name
   };
   struct Look {
-    bool unsure = false;             // replies to an earlier group decide
-    const Value* value = nullptr;    // null: no such name
+    bool unsure = false;           // replies to an earlier group decide
+    const Value* value = nullptr;  // null: no such name
   };
   Look look(std::string_view name, std::uint32_t group) const;
 
-  // A message that defines a name, or takes it away, was sent in `group`; settle() says what became of it, in order.
+  // A message that defines a name, or takes it away, was sent in `group`; settle() says what became
+  // of it, in order.
   void define(std::string_view name, Value value, std::uint32_t group);
   void undefine(std::string_view name, std::uint32_t group) { define(name, {}, group); }
   void settle(relay::Fate fate);
@@ -49,7 +51,9 @@ class Names {
   };
   struct Hash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
   };
   std::unordered_map<std::string, Value, Hash, std::equal_to<>> names_;
   std::vector<Change> pending_;  // from first_ on

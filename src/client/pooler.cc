@@ -8,7 +8,9 @@ namespace {
 constexpr Duration kDrainTick = 20ms;
 constexpr Duration kDrainGrace = 1s;  // for goodbyes after the limit
 
-Error going() { return Error(Code::shutdown, "terminating connection due to administrator command"); }
+Error going() {
+  return Error(Code::shutdown, "terminating connection due to administrator command");
+}
 }  // namespace
 
 Result<Rules> make_rules(config::SnapshotPtr snapshot) {
@@ -22,12 +24,14 @@ Result<Rules> make_rules(config::SnapshotPtr snapshot) {
   return Rules{std::move(snapshot), std::make_shared<const auth::Userlist>(std::move(entries))};
 }
 
-Pooler::Pooler(Rules rules, Machine machine) : machine_(std::move(machine)), rules_(std::move(rules)) {
-  machine_.random.fill(machine_.random.state, reinterpret_cast<char*>(shared_.process_secret.data()),
-                       shared_.process_secret.size());
+Pooler::Pooler(Rules rules, Machine machine)
+    : machine_(std::move(machine)), rules_(std::move(rules)) {
+  const std::string seed = machine_.random.bytes(shared_.process_secret.size());
+  std::ranges::copy(seed, shared_.process_secret.begin());
   for (unsigned i = 0; i < machine_.loops.size(); ++i) {
-    workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i], *machine_.offload,
-                                                *machine_.resolver, machine_.random));
+    workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i],
+                                                *machine_.offload, *machine_.resolver,
+                                                machine_.random));
     shared_.workers.push_back(workers_.back().get());
   }
 }
@@ -45,7 +49,8 @@ Done Pooler::listen() {
       auto got = worker->listen(at, door.mode);
       if (!got) return std::unexpected(std::move(got).error());
       at = *got;  // port 0: all workers share the one that the first was given
-      if (at.kind == net::Address::Kind::unix_path) break;  // one listener; its clients go where their pools live
+      if (at.kind == net::Address::Kind::unix_path)
+        break;  // one listener; its clients go where their pools live
     }
     addresses_.push_back(at);
   }
@@ -55,7 +60,8 @@ Done Pooler::listen() {
 void Pooler::reload(Rules rules) {
   rules_ = rules;
   for (auto& worker : workers_)
-    worker->loop().post([&worker = *worker, rules]() mutable { worker.configure(std::move(rules)); });
+    worker->loop().post(
+        [&worker = *worker, rules]() mutable { worker.configure(std::move(rules)); });
 }
 
 void Pooler::drain(Duration limit, std::move_only_function<void()> done) {
@@ -69,8 +75,8 @@ void Pooler::drain(Duration limit, std::move_only_function<void()> done) {
         worker.drain(going());
       });
     }
-    drain_timer_ =
-        std::make_unique<net::Timer>([](void* self) { static_cast<Pooler*>(self)->drain_tick(); }, this);
+    drain_timer_ = std::make_unique<net::Timer>(
+        [](void* self) { static_cast<Pooler*>(self)->drain_tick(); }, this);
     workers_.front()->loop().arm(*drain_timer_, kDrainTick);
   });
 }
@@ -84,7 +90,8 @@ void Pooler::drain_tick() {
     return;
   }
   if (over) {
-    for (auto& worker : workers_) worker->loop().post([&worker = *worker] { worker.end_all(going()); });
+    for (auto& worker : workers_)
+      worker->loop().post([&worker = *worker] { worker.end_all(going()); });
   }
   loop.arm(*drain_timer_, kDrainTick);
 }

@@ -25,15 +25,19 @@ class Pooler {
 
   // Opens the listeners; before the loops run.
   Done listen();
-  std::vector<net::Address> addresses() const { return addresses_; }  // with the ports that were chosen
+  std::vector<net::Address> addresses() const {
+    return addresses_;
+  }  // with the ports that were chosen
   // Any thread.
   void reload(Rules rules);
-  // No new clients; transactions finish, within `limit`; then `done` is called once, on a worker's thread.
+  // No new clients; transactions finish, within `limit`; then `done` is called once, on a worker's
+  // thread.
   void drain(Duration limit, std::move_only_function<void()> done);
 
   struct Counts {
     unsigned clients = 0, logins = 0, servers = 0, leased = 0, overflow = 0, waiting = 0;
-    bool reached = false;  // a server was logged in to, and the last attempt of some worker did not fail
+    bool reached =
+        false;  // a server was logged in to, and the last attempt of some worker did not fail
     bool failing = false;
   };
   Counts counts() const;  // any thread
@@ -50,7 +54,8 @@ class Pooler {
   std::move_only_function<void()> drained_;
 };
 
-// The users of a snapshot: those of its file and those it names itself. Reads the file: not on a worker.
+// The users of a snapshot: those of its file and those it names itself. Reads the file: not on a
+// worker.
 Result<Rules> make_rules(config::SnapshotPtr snapshot);
 
 }  // namespace pgw::client

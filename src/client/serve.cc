@@ -15,11 +15,12 @@ using relay::Want;
 
 namespace {
 
-constexpr std::size_t kNamesMax = 64 * 1024;         // of the names in one Bind, Describe or Close
-constexpr std::size_t kQueryLookMax = 256 * 1024;    // a longer query is not searched for words
-constexpr std::size_t kOwedMax = 32 * 1024;          // replies owed; a further group waits
-constexpr std::size_t kOwedInGroupMax = 1'000'000;   // messages without a Sync
-constexpr std::uint16_t kGroupsPerLease = 64;        // then a client with others behind it must queue again
+constexpr std::size_t kNamesMax = 64 * 1024;        // of the names in one Bind, Describe or Close
+constexpr std::size_t kQueryLookMax = 256 * 1024;   // a longer query is not searched for words
+constexpr std::size_t kOwedMax = 32 * 1024;         // replies owed; a further group waits
+constexpr std::size_t kOwedInGroupMax = 1'000'000;  // messages without a Sync
+constexpr std::uint16_t kGroupsPerLease =
+    64;  // then a client with others behind it must queue again
 
 }  // namespace
 
@@ -80,20 +81,24 @@ bool Client::serve_frames(const char* end) {
     if (peek == wire::Peek::need_more) return true;
     if (peek == wire::Peek::broken) return end_with(wire::broken_header(left, most)) != Step::stop;
     const std::size_t total = wire::kHeaderBytes + header.body_bytes;
-    const Frame frame{header.tag, left.substr(wire::kHeaderBytes, header.body_bytes), total, left.size() >= total};
+    const Frame frame{header.tag, left.substr(wire::kHeaderBytes, header.body_bytes), total,
+                      left.size() >= total};
     if (!frame.whole && !ready_for(frame, need_)) return true;
     const std::size_t here = std::min(total, left.size());
     skip_drop_ = false;
     switch (open(frame)) {
       case Step::keep:
-      case Step::replaced: break;
+      case Step::replaced:
+        break;
       case Step::drop:
         cut();
         run_ = at_ + here;
         skip_drop_ = true;
         break;
-      case Step::stall: return true;
-      case Step::stop: return false;
+      case Step::stall:
+        return true;
+      case Step::stop:
+        return false;
     }
     at_ += here;
     skip_ = total - here;
@@ -106,12 +111,14 @@ bool Client::ready_for(const Frame& frame, std::size_t& need) const {
   const bool shared = mode_ == config::Mode::transaction;
   switch (frame.tag) {
     case 'd':
-    case 'F': return true;
+    case 'F':
+      return true;
     case 'Q':
       if (frame.total > kQueryLookMax) return true;
       break;
     case 'B':
-      if (!shared || wire::read_bind_front(frame.here) || frame.here.size() > kNamesMax) return true;
+      if (!shared || wire::read_bind_front(frame.here) || frame.here.size() > kNamesMax)
+        return true;
       need = 0;
       return false;
     case 'P':
@@ -156,14 +163,20 @@ Client::Step Client::open(const Frame& frame) {
     if (step != Step::keep) return step;
   }
   if (server_->pipeline().size() > kOwedInGroupMax)
-    return end_with(Error(Code::too_large, fmt::format("more than {} messages without a Sync", kOwedInGroupMax)));
+    return end_with(Error(Code::too_large,
+                          fmt::format("more than {} messages without a Sync", kOwedInGroupMax)));
   const bool shared = mode_ == config::Mode::transaction;
   switch (frame.tag) {
-    case 'Q': return on_query(frame);
-    case 'P': return shared ? on_parse(frame) : pass(Want::parse);
-    case 'B': return shared ? on_bind(frame) : pass(Want::bind);
-    case 'D': return on_describe(frame);
-    case 'C': return shared ? on_close(frame) : pass(Want::close);
+    case 'Q':
+      return on_query(frame);
+    case 'P':
+      return shared ? on_parse(frame) : pass(Want::parse);
+    case 'B':
+      return shared ? on_bind(frame) : pass(Want::bind);
+    case 'D':
+      return on_describe(frame);
+    case 'C':
+      return shared ? on_close(frame) : pass(Want::close);
     case 'E': {
       const auto flags = std::exchange(execute_flags_, std::uint8_t{0});
       if (deallocates_) {
@@ -175,14 +188,19 @@ Client::Step Client::open(const Frame& frame) {
     case 'F':
       server_->make_dirty();
       return pass(Want::function);
-    case 'S': return on_sync();
-    case 'H': return Step::keep;
+    case 'S':
+      return on_sync();
+    case 'H':
+      return Step::keep;
     case 'd':
     case 'c':
-    case 'f': return on_copy(frame);
+    case 'f':
+      return on_copy(frame);
     default:
-      return end_with(Error(Code::protocol, fmt::format("invalid frontend message type {}",
-                                                        static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
+      return end_with(
+          Error(Code::protocol,
+                fmt::format("invalid frontend message type {}",
+                            static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
   }
 }
 
@@ -198,7 +216,8 @@ Client::Step Client::without_server(const Frame& frame) {
     case 'H':
     case 'd':
     case 'c':
-    case 'f': return Step::drop;  // the rest of a COPY that has failed: PostgreSQL ignores it too
+    case 'f':
+      return Step::drop;  // the rest of a COPY that has failed: PostgreSQL ignores it too
     case 'P':
     case 'C':
       if (mode_ == config::Mode::transaction && answer_alone(frame)) return Step::drop;
@@ -207,10 +226,13 @@ Client::Step Client::without_server(const Frame& frame) {
     case 'B':
     case 'D':
     case 'E':
-    case 'F': break;
+    case 'F':
+      break;
     default:
-      return end_with(Error(Code::protocol, fmt::format("invalid frontend message type {}",
-                                                        static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
+      return end_with(
+          Error(Code::protocol,
+                fmt::format("invalid frontend message type {}",
+                            static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
   }
   pool_.acquire(*this);
   return server_ && !waiting_for_prepare_ ? Step::keep : Step::stall;
@@ -221,7 +243,8 @@ Client::Step Client::begin_group() {
   const auto& pipeline = server_->pipeline();
   if (!pipeline.quiet()) {
     if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
-    if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction && pool_.has_waiters())
+    if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&
+        pool_.has_waiters())
       return wait_for_replies(true);
     return Step::keep;
   }

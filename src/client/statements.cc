@@ -1,5 +1,5 @@
-// Prepared statements of transaction mode: a client's names stand for shared statements, and whichever server the
-// client gets is taught what it lacks.
+// Prepared statements of transaction mode: a client's names stand for shared statements, and
+// whichever server the client gets is taught what it lacks.
 #include "client/client.h"
 #include "client/worker.h"
 #include "server/pool.h"
@@ -15,8 +15,8 @@ using server::Prepared;
 
 namespace {
 
-// No server has a statement of such a name: PostgreSQL itself refuses it, at the right place in the stream of
-// replies and with all that an error brings; its text is then put right for the client.
+// No server has a statement of such a name: PostgreSQL itself refuses it, at the right place in the
+// stream of replies and with all that an error brings; its text is then put right for the client.
 constexpr std::string_view kNone = "pgweir_none:";
 constexpr std::string_view kTaken = "pgweir_taken:";
 constexpr std::string_view kTooMany = "pgweir_many:";
@@ -50,7 +50,8 @@ bool Client::answer_alone(const Frame& frame) {
     if (names().count() >= worker_.settings().client_statements) return false;
     Names::Value value;
     value.statement = worker_.statements().find(profile_->scope, parse->text, parse->types);
-    if (!value.statement || !value.statement->proven() || value.statement->scan().unsettles) return false;
+    if (!value.statement || !value.statement->proven() || value.statement->scan().unsettles)
+      return false;
     names().define(parse->name, std::move(value), 0);
   } else {
     const auto target = wire::read_target(frame.here);
@@ -66,9 +67,11 @@ bool Client::answer_alone(const Frame& frame) {
 
 Client::Step Client::on_parse(const Frame& frame) {
   if (!frame.whole) {
-    return end_with(std::move(Error(Code::too_large, fmt::format("a statement of {} bytes is over the limit of {} bytes",
-                                                                 frame.total, worker_.settings().max_statement_bytes)))
-                        .with_hint("The limit is max_statement_bytes."));
+    return end_with(
+        std::move(Error(Code::too_large,
+                        fmt::format("a statement of {} bytes is over the limit of {} bytes",
+                                    frame.total, worker_.settings().max_statement_bytes)))
+            .with_hint("The limit is max_statement_bytes."));
   }
   const auto parse = wire::read_parse(frame.here);
   if (!parse) return end_with(parse.error());
@@ -111,7 +114,8 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   if (look.value) return refuse(kTaken, name, Want::parse);
   const auto& settings = worker_.settings();
   if (names().count() >= settings.client_statements) return refuse(kTooMany, name, Want::parse);
-  if (worker_.statements().bytes() + text.size() > settings.statements_bytes) return refuse(kTooBig, name, Want::parse);
+  if (worker_.statements().bytes() + text.size() > settings.statements_bytes)
+    return refuse(kTooBig, name, Want::parse);
 
   Names::Value value;
   const auto scan = relay::scan(text);
@@ -160,7 +164,8 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
   if (look.unsure) return wait_for_replies(false);
   if (!look.value) return refuse(kNone, name, want);
   const Names::Value& value = *look.value;
-  const auto has = name.empty() ? Prepared::Has::yes : server_->prepared().has(value.statement, group);
+  const auto has =
+      name.empty() ? Prepared::Has::yes : server_->prepared().has(value.statement, group);
   if (has == Prepared::Has::unsure) return wait_for_replies(false);
   const auto& scan = value.statement->scan();
   if (scan.dirties) server_->make_dirty();
@@ -195,7 +200,8 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
 
 Client::Step Client::on_bind(const Frame& frame) {
   const auto front = wire::read_bind_front(frame.here);
-  if (!front && frame.whole) return end_with(Error(Code::protocol, "a Bind message has no end of its names"));
+  if (!front && frame.whole)
+    return end_with(Error(Code::protocol, "a Bind message has no end of its names"));
   if (!front) return end_with(Error(Code::too_large, "the names in a Bind message are too long"));
   std::string server_name;
   const Step step = reach(front->statement, Want::bind, server_name);
@@ -204,7 +210,8 @@ Client::Step Client::on_bind(const Frame& frame) {
   if (step == Step::keep) return step;
   cut();
   std::string out;
-  wire::write_bind_front(out, front->portal, server_name, frame.total - wire::kHeaderBytes - front->bytes);
+  wire::write_bind_front(out, front->portal, server_name,
+                         frame.total - wire::kHeaderBytes - front->bytes);
   server_->send(out);
   run_ = at_ + wire::kHeaderBytes + front->bytes;
   return Step::replaced;
@@ -213,7 +220,8 @@ Client::Step Client::on_bind(const Frame& frame) {
 Client::Step Client::on_describe(const Frame& frame) {
   if (mode_ == config::Mode::session && !frame.whole)
     return end_with(Error(Code::too_large, "the name in a Describe message is too long"));
-  if (!frame.whole) return end_with(Error(Code::too_large, "the name in a Describe message is too long"));
+  if (!frame.whole)
+    return end_with(Error(Code::too_large, "the name in a Describe message is too long"));
   const auto target = wire::read_target(frame.here);
   if (!target) return end_with(target.error());
   const Want want = target->kind == 'S' ? Want::describe_statement : Want::describe_portal;
@@ -232,7 +240,8 @@ Client::Step Client::on_describe(const Frame& frame) {
 
 // The statement stays on the server for others: only the client's name goes.
 Client::Step Client::on_close(const Frame& frame) {
-  if (!frame.whole) return end_with(Error(Code::too_large, "the name in a Close message is too long"));
+  if (!frame.whole)
+    return end_with(Error(Code::too_large, "the name in a Close message is too long"));
   const auto target = wire::read_target(frame.here);
   if (!target) return end_with(target.error());
   if (target->kind == 'P') return pass(Want::close);
@@ -254,8 +263,8 @@ Client::Step Client::on_close(const Frame& frame) {
   return Step::drop;
 }
 
-// DEALLOCATE of a protocol-level statement's name is carried out on a statement made for the purpose: the shared one
-// must stay, and PostgreSQL's answer is wanted, whatever it is.
+// DEALLOCATE of a protocol-level statement's name is carried out on a statement made for the
+// purpose: the shared one must stay, and PostgreSQL's answer is wanted, whatever it is.
 void Client::stand_in(bool simple) {
   cut();
   std::string out;
@@ -283,12 +292,13 @@ void Client::deliver_renamed_error(Bytes message) {
     deliver(out);
   };
   if (found.starts_with(kTaken))
-    return say(Code::duplicate_statement,
-               fmt::format("prepared statement \"{}\" already exists", found.substr(kTaken.size())));
+    return say(Code::duplicate_statement, fmt::format("prepared statement \"{}\" already exists",
+                                                      found.substr(kTaken.size())));
   if (found.starts_with(kTooMany))
-    return say(Code::too_large,
-               fmt::format("this client has {} prepared statements, which is the limit", names().count()),
-               "The limit is client_statements.");
+    return say(
+        Code::too_large,
+        fmt::format("this client has {} prepared statements, which is the limit", names().count()),
+        "The limit is client_statements.");
   if (found.starts_with(kTooBig))
     return say(Code::too_large,
                fmt::format("prepared statements take {} bytes, and the limit is {} bytes",

@@ -6,9 +6,9 @@ namespace pgw::client {
 
 namespace {
 
-constexpr unsigned kPidBits = 23;               // a pid is positive: 8 bits of worker, 23 of client
-constexpr std::size_t kDerivedMax = 10'000;     // users whose keys are remembered
-constexpr Duration kSweepEvery = 10s;           // for pools that nobody uses any more
+constexpr unsigned kPidBits = 23;            // a pid is positive: 8 bits of worker, 23 of client
+constexpr std::size_t kDerivedMax = 10'000;  // users whose keys are remembered
+constexpr Duration kSweepEvery = 10s;        // for pools that nobody uses any more
 constexpr Duration kLinger = 2s;
 
 std::string pool_key(std::string_view database, std::string_view user) {
@@ -21,8 +21,12 @@ std::string pool_key(std::string_view database, std::string_view user) {
 
 Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net::Offload& offload,
                net::Resolver& resolver, Random random)
-    : index_(index), shared_(shared), rules_(std::move(rules)), statements_(fmt::format("pgweir_{:x}_", index)),
-      graveyard_(loop), context_{loop, offload, resolver, random, gauges_, statements_, graveyard_},
+    : index_(index),
+      shared_(shared),
+      rules_(std::move(rules)),
+      statements_(fmt::format("pgweir_{:x}_", index)),
+      graveyard_(loop),
+      context_{loop, offload, resolver, random, gauges_, statements_, graveyard_},
       sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {}
 
 Worker::~Worker() { clear(); }
@@ -77,27 +81,31 @@ void Worker::place(Admission admission, std::unique_ptr<net::Stream> stream, std
   const auto hash = std::hash<std::string>()(pool_key(admission.database, admission.user));
   Worker& home = *shared_.workers[hash % shared_.workers.size()];
   if (&home == this) return admit(std::move(admission), std::move(stream), std::move(early));
-  net::Stream::detach(std::move(stream), [this, &home, admission = std::move(admission),
-                                          early = std::move(early)](net::Detached detached) mutable {
-    (void)this;
-    home.loop().post([&home, admission = std::move(admission), early = std::move(early),
-                      detached = std::move(detached)]() mutable {
-      struct Nobody final : net::StreamSink {
-        void on_bytes(Bytes) override {}
-        void on_end(const Error&) override {}
-      };
-      static Nobody nobody;  // has no state; the client takes the stream over in this very call
-      early += std::exchange(detached.unread, {});
-      auto stream = home.loop().adopt(std::move(detached), nobody);
-      home.admit(std::move(admission), std::move(stream), std::move(early));
-    });
-  });
+  net::Stream::detach(
+      std::move(stream), [this, &home, admission = std::move(admission),
+                          early = std::move(early)](net::Detached detached) mutable {
+        (void)this;
+        home.loop().post([&home, admission = std::move(admission), early = std::move(early),
+                          detached = std::move(detached)]() mutable {
+          struct Nobody final : net::StreamSink {
+            void on_bytes(Bytes) override {}
+            void on_end(const Error&) override {}
+          };
+          static Nobody nobody;  // has no state; the client takes the stream over in this very call
+          early += std::exchange(detached.unread, {});
+          auto stream = home.loop().adopt(std::move(detached), nobody);
+          home.admit(std::move(admission), std::move(stream), std::move(early));
+        });
+      });
 }
 
 void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early) {
   const auto refuse = [&](const Error& why) {
     log(Level::warning,
-        {.client = {}, .user = admission.user, .database = admission.database, .app = admission.app},
+        {.client = {},
+         .user = admission.user,
+         .database = admission.database,
+         .app = admission.app},
         "login refused: {}", why.what());
     std::string out = admission.greeting;
     wire::write_error(out, wire::Severity::fatal, why);
@@ -108,14 +116,15 @@ void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std
   const auto most = settings().max_clients;
   if (shared_.clients.fetch_add(1, std::memory_order_relaxed) >= most) {
     shared_.clients.fetch_sub(1, std::memory_order_relaxed);
-    return refuse(Error(Code::too_many_connections, fmt::format("sorry, too many clients already: {} of {}", most, most))
+    return refuse(Error(Code::too_many_connections,
+                        fmt::format("sorry, too many clients already: {} of {}", most, most))
                       .with_hint("The limit is max_clients."));
   }
   server::Pool* pool = pool_for(admission);
   if (!pool) {
     shared_.clients.fetch_sub(1, std::memory_order_relaxed);
-    return refuse(
-        Error(Code::unknown_database, fmt::format("database \"{}\" does not exist", admission.database)));
+    return refuse(Error(Code::unknown_database,
+                        fmt::format("database \"{}\" does not exist", admission.database)));
   }
   const auto pid = fresh_pid();
   auto made = std::make_unique<Client>(*this, *pool, admission, pid, context_.random.u32());
@@ -133,7 +142,8 @@ server::Pool* Worker::pool_for(const Admission& admission) {
       pools_.erase(pool_key(admission.database, admission.user));
       return nullptr;
     }
-    slot = std::make_unique<server::Pool>(context_, rules_.snapshot, *database, admission.database, admission.user);
+    slot = std::make_unique<server::Pool>(context_, rules_.snapshot, *database, admission.database,
+                                          admission.user);
     if (!sweep_timer_.armed()) loop().arm(sweep_timer_, kSweepEvery);
   }
   slot->offer_credentials(admission.credentials);
@@ -168,10 +178,12 @@ void Worker::cancel(std::uint32_t pid, std::uint32_t key) {
 
 const auth::ScramKeys* Worker::derived(const std::string& user, const std::string& password) const {
   const auto found = derived_.find(user);
-  return found != derived_.end() && found->second.password == password ? &found->second.keys : nullptr;
+  return found != derived_.end() && found->second.password == password ? &found->second.keys
+                                                                       : nullptr;
 }
 
-void Worker::keep_derived(const std::string& user, const std::string& password, const auth::ScramKeys& keys) {
+void Worker::keep_derived(const std::string& user, const std::string& password,
+                          const auth::ScramKeys& keys) {
   if (derived_.size() >= kDerivedMax) derived_.clear();
   derived_.insert_or_assign(user, Derived{password, keys});
 }

@@ -1,5 +1,5 @@
-// One thread's share of the pooler: it accepts and logs in whoever comes, and serves the pools that live on it.
-// Thread: its loop's, but for what says otherwise.
+// One thread's share of the pooler: it accepts and logs in whoever comes, and serves the pools that
+// live on it. Thread: its loop's, but for what says otherwise.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -38,7 +38,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  Result<net::Address> listen(const net::Address& address, config::Mode mode);  // before the loop runs
+  Result<net::Address> listen(const net::Address& address,
+                              config::Mode mode);  // before the loop runs
   void stop_listening();
   void configure(Rules rules);
   // No new clients; those that are there go when their transactions are over.
@@ -53,7 +54,8 @@ class Worker {
   void forget(Login& login);
   void forget(Client& client);
   const auth::ScramKeys* derived(const std::string& user, const std::string& password) const;
-  void keep_derived(const std::string& user, const std::string& password, const auth::ScramKeys& keys);
+  void keep_derived(const std::string& user, const std::string& password,
+                    const auth::ScramKeys& keys);
   const config::Snapshot& snapshot() const { return *rules_.snapshot; }
   const config::Settings& settings() const { return rules_.snapshot->settings; }
   const auth::Userlist& users() const { return *rules_.users; }
@@ -62,7 +64,7 @@ class Worker {
   server::Context& context() { return context_; }
   net::Loop& loop() { return context_.loop; }
   relay::Statements& statements() { return statements_; }
-  stats::Gauges& gauges() { return gauges_; }            // reading it: any thread
+  stats::Gauges& gauges() { return gauges_; }  // reading it: any thread
   const stats::Gauges& gauges() const { return gauges_; }
   std::uint64_t next_token() { return ++tokens_; }
   std::size_t client_count() const { return clients_.size(); }
@@ -91,7 +93,7 @@ class Worker {
   server::Context context_;
   std::unordered_map<std::string, std::unique_ptr<server::Pool>> pools_;  // by database, NUL, user
   std::unordered_map<Login*, std::unique_ptr<Login>> logins_;
-  std::unordered_map<std::uint32_t, std::unique_ptr<Client>> clients_;    // by pid
+  std::unordered_map<std::uint32_t, std::unique_ptr<Client>> clients_;  // by pid
   std::vector<std::unique_ptr<Door>> doors_;
   struct Derived {
     std::string password;

@@ -19,6 +19,7 @@
 #include "daemon/logs.h"
 #include "http/health.h"
 #include "http/server.h"
+#include "net/sockets.h"
 
 namespace pgw::daemon {
 namespace {
@@ -42,14 +43,18 @@ void raise_file_limit(const config::Snapshot& snapshot) {
     servers += database.settings.pool_size + database.settings.max_overflow;
   const rlim_t taken = servers + kFilesForOthers;
   const rlim_t clients = limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
-  log(Level::info, {}, "open files: {} allowed (it was {}), enough for {} clients beside {} servers", limit.rlim_cur, had,
-      clients, servers);
+  log(Level::info, {},
+      "open files: {} allowed (it was {}), enough for {} clients beside {} servers", limit.rlim_cur,
+      had, clients, servers);
   if (clients < snapshot.settings.max_clients)
-    log(Level::warning, {}, "max_clients is {}, but open files allow for {} only: raise the process's limit (ulimit -n)",
+    log(Level::warning, {},
+        "max_clients is {}, but open files allow for {} only: raise the process's limit (ulimit "
+        "-n)",
         snapshot.settings.max_clients, clients);
 }
 
-// Whether anything listens where a database leads; for /health before any server is there. Blocking: HTTP's thread.
+// Whether anything listens where a database leads; for /health before any server is there.
+// Blocking: HTTP's thread.
 std::string try_connect(const config::Upstream& upstream) {
   constexpr int kWaitMs = 2000;
   sockaddr_storage storage{};
@@ -66,11 +71,14 @@ std::string try_connect(const config::Upstream& upstream) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
-    if (getaddrinfo(upstream.host.c_str(), std::to_string(upstream.port).c_str(), &hints, &found) != 0 || !found)
+    if (getaddrinfo(upstream.host.c_str(), std::to_string(upstream.port).c_str(), &hints, &found) !=
+            0 ||
+        !found)
       return fmt::format("host {} is not known", upstream.host);
     family = found->ai_family;
     length = found->ai_addrlen;
-    std::copy_n(reinterpret_cast<const char*>(found->ai_addr), length, reinterpret_cast<char*>(&storage));
+    std::copy_n(reinterpret_cast<const char*>(found->ai_addr), length,
+                reinterpret_cast<char*>(&storage));
     freeaddrinfo(found);
   }
   const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -89,7 +97,9 @@ std::string try_connect(const config::Upstream& upstream) {
     }
   }
   close(fd);
-  return failure == 0 ? "" : fmt::format("{}:{}: {}", upstream.host, upstream.port, std::strerror(failure));
+  return failure == 0
+             ? ""
+             : fmt::format("{}:{}: {}", upstream.host, upstream.port, std::strerror(failure));
 }
 
 http::Health health(const client::Pooler& pooler, const config::SnapshotPtr& snapshot) {
@@ -152,10 +162,19 @@ Done Process::start() {
   machine.resolver = resolver_.get();
   machine.random = {&fill_random, nullptr};
   pooler_ = std::make_unique<client::Pooler>(rules, std::move(machine));
+  for (const auto& door : snapshot_->listen) {
+    PGW_TRY(address, net::parse_address(door.address));
+    const auto option = door.mode == config::Mode::session ? "--session" : "--transaction";
+    if (auto free = net::check_free(address); !free)
+      return std::unexpected(std::move(free).error().with_hint(
+          fmt::format("Choose another with {} ADDRESS:PORT", option)));
+  }
   PGW_DO(pooler_->listen());
   for_health_.store(snapshot_);
   if (!settings.http.empty()) {
-    PGW_TRY(server, http::Server::start(settings.http, http::routes([this] { return health(*pooler_, for_health_.load()); })));
+    PGW_TRY(server, http::Server::start(settings.http, http::routes([this] {
+                                          return health(*pooler_, for_health_.load());
+                                        })));
     http_ = std::move(server);
   }
   return {};
@@ -163,9 +182,11 @@ Done Process::start() {
 
 void Process::reload() {
   auto next = read_again(command_);
-  if (!next) return log(Level::error, {}, "the configuration was not reloaded: {}", next.error().what());
+  if (!next)
+    return log(Level::error, {}, "the configuration was not reloaded: {}", next.error().what());
   auto rules = client::make_rules(*next);
-  if (!rules) return log(Level::error, {}, "the configuration was not reloaded: {}", rules.error().what());
+  if (!rules)
+    return log(Level::error, {}, "the configuration was not reloaded: {}", rules.error().what());
   for (const auto& name : config::needs_restart(*snapshot_, **next))
     log(Level::warning, {}, "{} has changed: that is applied by a restart only", name);
   for (const auto& line : config::warnings(**next)) log(Level::warning, {}, "{}", line);
@@ -216,7 +237,8 @@ std::string Process::explain(const Error& why) const {
 int Process::run() {
   sigemptyset(&signals_);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&signals_, signal);
-  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);  // before any thread is there: only sigwait gets them
+  pthread_sigmask(SIG_BLOCK, &signals_,
+                  nullptr);  // before any thread is there: only sigwait gets them
   signal(SIGPIPE, SIG_IGN);
   start_logs(snapshot_->settings);
   raise_file_limit(*snapshot_);
@@ -228,9 +250,11 @@ int Process::run() {
   }
   for (const auto& line : config::warnings(*snapshot_)) log(Level::warning, {}, "{}", line);
   for (std::size_t i = 0; i < snapshot_->listen.size(); ++i)
-    log(Level::info, {}, "{} mode on {}", config::text(snapshot_->listen[i].mode), pooler_->addresses()[i].text());
+    log(Level::info, {}, "{} mode on {}", config::text(snapshot_->listen[i].mode),
+        pooler_->addresses()[i].text());
   if (http_) log(Level::info, {}, "health on port {}", http_->port());
-  log(Level::info, {}, "pgweir {} serves with {} worker(s) on {}", PGW_VERSION, loops_.size(), loops_.front()->name());
+  log(Level::info, {}, "pgweir {} serves with {} worker(s) on {}", PGW_VERSION, loops_.size(),
+      loops_.front()->name());
   for (auto& loop : loops_) threads_.emplace_back([&loop = *loop] { loop.run(); });
   const bool drained = wait_for_signals();
   log(Level::info, {}, "{}", drained ? "drained: stopping" : "stopping at once");

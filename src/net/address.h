@@ -1,5 +1,5 @@
-// Where to listen or connect: a numeric IP address and port, or the path of a Unix socket. Names are turned
-// into addresses by net/resolver.h, never here.
+// Where to listen or connect: a numeric IP address and port, or the path of a Unix socket. Names
+// are turned into addresses by net/resolver.h, never here.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,8 +19,8 @@ struct Address {
   std::string text() const;  // "127.0.0.1:5432", "[::1]:5432", "/run/x/.s.PGSQL.5432"
 };
 
-// "127.0.0.1:5432", "[::1]:5432", "*:5432" (all of IPv4), "localhost:5432" (127.0.0.1), ":5432" (as "*"), or an
-// absolute path of a Unix socket.
+// "127.0.0.1:5432", "[::1]:5432", "*:5432" (all of IPv4), "localhost:5432" (127.0.0.1), ":5432" (as
+// "*"), or an absolute path of a Unix socket.
 Result<Address> parse_address(std::string_view text);
 
 }  // namespace pgw::net

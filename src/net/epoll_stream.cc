@@ -198,7 +198,7 @@ void EpollStream::took(std::ptrdiff_t sent, std::size_t offered) {
 }
 
 void EpollStream::send(Bytes bytes) {
-  if (ended_ || failed_ != 0 || bytes.empty()) return;
+  if (ended_ || shut_ || failed_ != 0 || bytes.empty()) return;
   if (!connecting_ && !blocked_ && bytes.size() >= kDirectBytes && outbox_.size() < kDirectBytes) {
     const std::size_t offered = outbox_.size() + bytes.size();
     const auto sent = send_now(fd_.get(), outbox_, bytes);
@@ -267,6 +267,14 @@ void EpollStream::start_detaching(std::unique_ptr<Stream> self,
   loop.post([done = std::move(done), detached = std::move(detached)]() mutable {
     done(std::move(detached));
   });
+}
+
+void EpollStream::shut() {
+  if (ended_ || closing_ || failed_ != 0) return;
+  shut_ = true;
+  outbox_.clear();
+  dirty_hook.unlink();
+  shutdown(fd_.get(), SHUT_WR);
 }
 
 void EpollStream::expect_bulk(bool on) {

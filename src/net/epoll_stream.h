@@ -22,6 +22,7 @@ class EpollStream final : public Stream, public Pollable {
   std::size_t queued() const override { return outbox_.size(); }
   void pause() override { paused_ = true; }
   void resume() override;
+  void shut() override;
   void expect_bulk(bool on) override;
   std::string peer() const override;
 
@@ -71,7 +72,8 @@ class EpollStream final : public Stream, public Pollable {
   bool blocked_ = false;  // the kernel takes no more until EPOLLOUT
   bool high_ = false;     // kHighWater was reached: on_drained is due
   bool closing_ = false;
-  bool eof_ = false;  // the peer has closed while we still send our last bytes
+  bool shut_ = false;  // nothing more is sent
+  bool eof_ = false;   // the peer has closed while we still send our last bytes
   bool bulk_ = false;
   bool raised_ = false;  // SO_RCVLOWAT is
   bool unix_ = false;

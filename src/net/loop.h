@@ -1,11 +1,11 @@
-// The event loop as the pooler sees it: completion-based, one thread, callbacks. Three backends fulfil this
-// contract: io_uring (net/uring_*), epoll (net/epoll_*), and the simulator's (sim/). Everything above it is the
-// same code in all three.
+// The event loop as the pooler sees it: completion-based, one thread, callbacks. Three backends
+// fulfil this contract: io_uring (net/uring_*), epoll (net/epoll_*), and the simulator's (sim/).
+// Everything above it is the same code in all three.
 //
-// Thread: all of it belongs to the thread that calls run(), but post() and stop(), which anybody may call.
-// Re-entrancy: no method calls back before it returns. Sinks are called from run() only.
-// Life: a Stream, Listener or Timer may be destroyed at any time, also from inside one of its own callbacks;
-// after that it calls nothing any more. All must be destroyed before their loop.
+// Thread: all of it belongs to the thread that calls run(), but post() and stop(), which anybody
+// may call. Re-entrancy: no method calls back before it returns. Sinks are called from run() only.
+// Life: a Stream, Listener or Timer may be destroyed at any time, also from inside one of its own
+// callbacks; after that it calls nothing any more. All must be destroyed before their loop.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -28,14 +28,15 @@ class StreamSink {
  public:
   // connect() has succeeded. Never called for accepted or adopted streams.
   virtual void on_connected() {}
-  // Bytes have arrived. The view is valid during the call only, and the owner must take all of them.
+  // Bytes have arrived. The view is valid during the call only, and the owner must take all of
+  // them.
   virtual void on_bytes(Bytes bytes) = 0;
   // queued() had reached kHighWater and has now fallen to kLowWater or less.
   virtual void on_drained() {}
-  // The last event: the peer closed (Code::closed), the connection broke, could not be made, or a send failed
-  // (Code::connection). Bytes that had arrived before were delivered first, unless reading is paused: an end is
-  // reported at once also then, because a client that vanished must be noticed (what it had sent is then lost
-  // with it, as it is gone).
+  // The last event: the peer closed (Code::closed), the connection broke, could not be made, or a
+  // send failed (Code::connection). Bytes that had arrived before were delivered first, unless
+  // reading is paused: an end is reported at once also then, because a client that vanished must be
+  // noticed (what it had sent is then lost with it, as it is gone).
   virtual void on_end(const Error& why) = 0;
 
  protected:
@@ -44,9 +45,10 @@ class StreamSink {
 
 // A stream that changes its worker: what adopt() on the other loop needs.
 struct Detached {
-  int handle = -1;      // a descriptor; the simulator's own number there. Owned: adopt or close_detached it.
-  std::string unread;   // bytes that had arrived and were not delivered yet
-  std::string unsent;   // bytes that were queued and not sent yet
+  int handle =
+      -1;  // a descriptor; the simulator's own number there. Owned: adopt or close_detached it.
+  std::string unread;  // bytes that had arrived and were not delivered yet
+  std::string unsent;  // bytes that were queued and not sent yet
 };
 
 class Stream {
@@ -58,23 +60,27 @@ class Stream {
   virtual ~Stream() = default;
 
   virtual void set_sink(StreamSink& sink) = 0;
-  // Queues a copy. The loop sends what was queued in as few calls as possible, before it next waits. After the
-  // end was seen, bytes are dropped in silence.
+  // Queues a copy. The loop sends what was queued in as few calls as possible, before it next
+  // waits. After the end was seen, bytes are dropped in silence.
   virtual void send(Bytes bytes) = 0;
   // Bytes that send() has taken and the kernel has not.
   virtual std::size_t queued() const = 0;
-  // No on_bytes until resume(). Idempotent. What arrives meanwhile stays in the kernel, but for at most one
-  // buffer that was on its way.
+  // No on_bytes until resume(). Idempotent. What arrives meanwhile stays in the kernel, but for at
+  // most one buffer that was on its way.
   virtual void pause() = 0;
   virtual void resume() = 0;
-  // Sends what is queued (for at most `linger`), then closes. The stream keeps itself alive for that; the sink
-  // hears nothing any more and may die.
+  // Sends what is queued (for at most `linger`), then closes. The stream keeps itself alive for
+  // that; the sink hears nothing any more and may die.
   static void close_gently(std::unique_ptr<Stream> stream, Duration linger);
-  // A long reply is under way: prefer few large reads to many small ones. A backend may ignore it, and must
-  // deliver everything within about a millisecond all the same.
+  // Ends our side of the connection now, without what is queued; what the peer still sends is
+  // delivered, and then its end. For a peer that must not get the rest of a message, and whose
+  // going is to be seen.
+  virtual void shut() = 0;
+  // A long reply is under way: prefer few large reads to many small ones. A backend may ignore it,
+  // and must deliver everything within about a millisecond all the same.
   virtual void expect_bulk(bool /*on*/) {}
-  // Takes the stream off this loop; `done` is called later on this loop's thread (never from inside this call).
-  // No sink is called from now on. The stream dies before `done` is called.
+  // Takes the stream off this loop; `done` is called later on this loop's thread (never from inside
+  // this call). No sink is called from now on. The stream dies before `done` is called.
   static void detach(std::unique_ptr<Stream> stream, std::move_only_function<void(Detached)> done);
   // The peer, for logs: "127.0.0.1:51234", "unix".
   virtual std::string peer() const = 0;
@@ -98,9 +104,11 @@ inline void Stream::detach(std::unique_ptr<Stream> stream,
 
 class ListenSink {
  public:
-  // The owner may destroy it at once (refuse). It has no sink yet: set one in this call, or it must die here.
+  // The owner may destroy it at once (refuse). It has no sink yet: set one in this call, or it must
+  // die here.
   virtual void on_accept(std::unique_ptr<Stream> stream) = 0;
-  // accept failed for want of descriptors or memory. The listener pauses for 100 ms by itself and goes on.
+  // accept failed for want of descriptors or memory. The listener pauses for 100 ms by itself and
+  // goes on.
   virtual void on_accept_failed(const Error& why) = 0;
 
  protected:
@@ -109,7 +117,7 @@ class ListenSink {
 
 class Listener {
  public:
-  virtual ~Listener() = default;             // stops listening; a Unix socket's file is removed
+  virtual ~Listener() = default;               // stops listening; a Unix socket's file is removed
   virtual const Address& address() const = 0;  // with the port that was chosen when 0 was asked for
 };
 
@@ -122,15 +130,17 @@ class Loop {
   virtual void stop() = 0;  // any thread; run() returns soon
   // The time, read once per turn.
   virtual Time now() const = 0;
-  // Runs `work` on the loop's thread, soon, in the order of posting by one poster. Any thread. Never from inside
-  // this call. Work posted after the loop's end is destroyed without being run.
+  // Runs `work` on the loop's thread, soon, in the order of posting by one poster. Any thread.
+  // Never from inside this call. Work posted after the loop's end is destroyed without being run.
   virtual void post(std::move_only_function<void()> work) = 0;
-  // Fires once at now() + `after` or up to 2 ms later, never earlier. Arming an armed timer moves it.
+  // Fires once at now() + `after` or up to 2 ms later, never earlier. Arming an armed timer moves
+  // it.
   virtual void arm(Timer& timer, Duration after) = 0;
-  // TCP with SO_REUSEPORT (each worker opens its own), or a Unix socket (one worker opens it; a stale file of a
-  // listener that is gone is replaced, mode 0777). backlog 4096.
+  // TCP with SO_REUSEPORT (each worker opens its own), or a Unix socket (one worker opens it; a
+  // stale file of a listener that is gone is replaced, mode 0777). backlog 4096.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address, ListenSink& sink) = 0;
-  // Starts to connect; on_connected or on_end follows. TCP_NODELAY and keep-alive are set on all TCP streams.
+  // Starts to connect; on_connected or on_end follows. TCP_NODELAY and keep-alive are set on all
+  // TCP streams.
   virtual std::unique_ptr<Stream> connect(const Address& address, StreamSink& sink) = 0;
   virtual std::unique_ptr<Stream> adopt(Detached detached, StreamSink& sink) = 0;
   virtual void close_detached(Detached detached) = 0;
@@ -138,8 +148,8 @@ class Loop {
 };
 
 enum class Backend : std::uint8_t { automatic, io_uring, epoll };
-// A loop of the wanted kind. automatic: io_uring where a probe says that all that is needed works, else epoll.
-// Fails when io_uring was asked for by name and is not there.
+// A loop of the wanted kind. automatic: io_uring where a probe says that all that is needed works,
+// else epoll. Fails when io_uring was asked for by name and is not there.
 Result<std::unique_ptr<Loop>> make_loop(Backend backend);
 
 // Slow work (password hashing, DNS, files) on threads of its own; `done` runs on `home`.
@@ -151,8 +161,8 @@ class Offload {
 };
 std::unique_ptr<Offload> make_offload(unsigned threads);
 
-// Names to addresses. Numeric hosts and paths answer without asking anybody. Results are kept for 15 s, failures
-// for 2 s. Thread: any; `done` runs on `home`, never from inside this call.
+// Names to addresses. Numeric hosts and paths answer without asking anybody. Results are kept for
+// 15 s, failures for 2 s. Thread: any; `done` runs on `home`, never from inside this call.
 class Resolver {
  public:
   using Answer = std::move_only_function<void(Result<std::vector<Address>>)>;

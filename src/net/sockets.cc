@@ -189,6 +189,17 @@ Result<ListeningSocket> open_listener(const Address& address) {
   return opened;
 }
 
+Done check_free(const Address& address) {
+  if (address.kind == Address::Kind::unix_path || address.port == 0) return {};
+  const SocketAddress at = to_socket_address(address);
+  const Fd fd(socket(at.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return refused(address, errno);
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.kind == Address::Kind::ipv6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (bind(fd.get(), at.get(), at.size) != 0) return refused(address, errno);
+  return {};
+}
+
 Connecting open_connection(const Address& address) {
   const SocketAddress to = to_socket_address(address);
   if (to.size == 0) return {Fd(), EINVAL};

@@ -63,6 +63,9 @@ struct ListeningSocket {
   void remove_file() const;  // unless somebody has put another in its place
 };
 Result<ListeningSocket> open_listener(const Address& address);
+// Whether nobody listens there: SO_REUSEPORT, which the workers share a port by, would let two
+// processes of one user share it too, in silence.
+Done check_free(const Address& address);
 
 // Begins to connect. `error` is 0 (connected), EINPROGRESS, or why it cannot be.
 struct Connecting {

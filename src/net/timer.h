@@ -1,4 +1,5 @@
-// A timer that its owner embeds; armed on a loop's wheel. O(1) to arm and to disarm; destroying it disarms it.
+// A timer that its owner embeds; armed on a loop's wheel. O(1) to arm and to disarm; destroying it
+// disarms it.
 #pragma once
 #include "base/list.h"
 #include "base/time.h"

@@ -113,7 +113,7 @@ void UringConnection::arrange_poll(unsigned events) {
 }
 
 void UringConnection::arrange_send() {
-  if (sending_ || ended_ || failed_ != 0) return;
+  if (sending_ || ended_ || failed_ != 0 || (shut_ && life_ == Life::open)) return;
   if (!outbox_.empty()) {
     const Bytes bytes = outbox_.front();
     const int fd = fd_.get();
@@ -316,6 +316,13 @@ void UringConnection::detach(std::move_only_function<void(Detached)> done) {
   sink_ = nullptr;
   life_ = Life::leaving;
   loop_.touch(*this);
+}
+
+// Bytes under way in the kernel leave or fail; what is behind them does not follow.
+void UringConnection::shut() {
+  if (ended_ || failed_ != 0 || life_ != Life::open) return;
+  shut_ = true;
+  shutdown(fd_.get(), SHUT_WR);
 }
 
 void UringConnection::expect_bulk(bool on) {

@@ -21,6 +21,7 @@ class UringConnection final : public UringRecord {
   std::size_t queued() const { return outbox_.size(); }
   void pause();
   void resume();
+  void shut();
   void expect_bulk(bool on);
   std::string peer() const;
   // The three ways in which the handle goes.
@@ -103,6 +104,7 @@ class UringStream final : public Stream {
   std::size_t queued() const override { return connection_->queued(); }
   void pause() override { connection_->pause(); }
   void resume() override { connection_->resume(); }
+  void shut() override { connection_->shut(); }
   void expect_bulk(bool on) override { connection_->expect_bulk(on); }
   std::string peer() const override { return connection_->peer(); }
 

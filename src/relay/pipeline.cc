@@ -36,12 +36,14 @@ void Pipeline::push_copy_end() {
   if (!queue_.empty()) queue_.push_back({.want = Want::copy_end});
 }
 
-// Takes the front entry because its reply has come, and the markers behind it that have lost their meaning.
+// Takes the front entry because its reply has come, and the markers behind it that have lost their
+// meaning.
 void Pipeline::pop(Effects& effects) {
   const Expected entry = queue_.front();
   queue_.pop_front();
   groups_ -= ends_group(entry.want);
-  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, entry.has(Expected::refused) ? Fate::failed : Fate::happened);
+  if (entry.flags & (Expected::client_op | Expected::server_op))
+    effects.settled(entry, entry.has(Expected::refused) ? Fate::failed : Fate::happened);
   while (!queue_.empty() && queue_.front().want == Want::copy_end) queue_.pop_front();
 }
 
@@ -54,7 +56,8 @@ void Pipeline::drop_front(Effects& effects, Fate fate) {
 
 // An error: everything up to the next Sync is skipped by PostgreSQL, a simple Query too.
 void Pipeline::fail_group(Effects& effects) {
-  for (Fate fate = Fate::failed; !queue_.empty() && queue_.front().want != Want::sync; fate = Fate::skipped)
+  for (Fate fate = Fate::failed; !queue_.empty() && queue_.front().want != Want::sync;
+       fate = Fate::skipped)
     drop_front(effects, fate);
   if (queue_.empty()) unsynced_ = skipping_ = true;
 }
@@ -71,8 +74,8 @@ void Pipeline::abandon(Effects& effects) {
   copying_ = copy_open_ = unsynced_ = skipping_ = false;
 }
 
-// CopyInResponse: a Sync that was sent right behind it was read inside COPY data, and ignored. Any other message but
-// CopyDone and CopyFail makes the COPY fail.
+// CopyInResponse: a Sync that was sent right behind it was read inside COPY data, and ignored. Any
+// other message but CopyDone and CopyFail makes the COPY fail.
 void Pipeline::begin_copy() {
   copying_ = true;
   while (queue_.size() > 1 && queue_.at(1).want == Want::sync) {
@@ -143,18 +146,25 @@ Verdict Pipeline::reply(char tag, Effects& effects) {
     case 'd':
     case 'c':
     case 'H':
-    case 'V': return queue_.empty() ? broken(verdict) : verdict;
+    case 'V':
+      return queue_.empty() ? broken(verdict) : verdict;
     case 'N':
     case 'A':
-    case 'S': return verdict;
-    case '1': return take(Want::parse);
-    case '2': return take(Want::bind);
-    case '3': return take(Want::close);
+    case 'S':
+      return verdict;
+    case '1':
+      return take(Want::parse);
+    case '2':
+      return take(Want::bind);
+    case '3':
+      return take(Want::close);
     case 't':
-      return queue_.empty() || queue_.front().want != Want::describe_statement ? broken(verdict) : verdict;
+      return queue_.empty() || queue_.front().want != Want::describe_statement ? broken(verdict)
+                                                                               : verdict;
     case 'T':
       if (queue_.empty()) return broken(verdict);
-      if (queue_.front().want == Want::describe_statement || queue_.front().want == Want::describe_portal)
+      if (queue_.front().want == Want::describe_statement ||
+          queue_.front().want == Want::describe_portal)
         pop(effects);
       return verdict;
     case 'n':
@@ -165,15 +175,20 @@ Verdict Pipeline::reply(char tag, Effects& effects) {
       return verdict;
     case 'C':
     case 'I':
-    case 's': return complete(verdict, effects);
+    case 's':
+      return complete(verdict, effects);
     case 'G':
       if (queue_.empty()) return broken(verdict);
       begin_copy();
       return verdict;
-    case 'W': return broken(verdict);  // replication only, which is not relayed by messages
-    case 'E': return error(verdict, effects);
-    case 'Z': return ready(verdict, effects);
-    default: return broken(verdict);
+    case 'W':
+      return broken(verdict);  // replication only, which is not relayed by messages
+    case 'E':
+      return error(verdict, effects);
+    case 'Z':
+      return ready(verdict, effects);
+    default:
+      return broken(verdict);
   }
 }
 

@@ -1,7 +1,8 @@
-// The queue of replies that a server still owes, in the order in which the messages were sent to it. It tells of
-// each reply whether the client may see it, and keeps to PostgreSQL's rules of the extended query protocol: an
-// error skips everything up to the next Sync ("Extended Query" in the protocol chapter), Flush and Sync are ignored
-// while COPY data is expected ("COPY Operations"). Pure.
+// The queue of replies that a server still owes, in the order in which the messages were sent to
+// it. It tells of each reply whether the client may see it, and keeps to PostgreSQL's rules of the
+// extended query protocol: an error skips everything up to the next Sync ("Extended Query" in the
+// protocol chapter), Flush and Sync are ignored while COPY data is expected ("COPY Operations").
+// Pure.
 #pragma once
 #include <cstdint>
 
@@ -19,20 +20,22 @@ enum class Want : std::uint8_t {
   sync,
   query,
   function,
-  copy_end,   // CopyDone or CopyFail: no reply of its own; it parts what was sent before from what came after
-  invent      // pgweir answers in the server's place when its turn has come
+  copy_end,  // CopyDone or CopyFail: no reply of its own; it parts what was sent before from what
+             // came after
+  invent     // pgweir answers in the server's place when its turn has come
 };
 
 struct Expected {
   enum Flag : std::uint8_t {
-    ours = 1,        // pgweir sent it: the reply is for nobody else
-    quiet = 2,       // ... and its error is pgweir's affair too (else the error answers the client's message)
-    client_op = 4,   // the client's statement names change when it succeeds
-    server_op = 8,   // the server's set of prepared statements changes when it succeeds
-    mild_set = 16,   // SET LOCAL and the like: the tag SET leaves nothing behind
-    resets = 32,     // ends with RESET ALL
-    refused = 128,   // an error has answered it; its ReadyForQuery is still to come
-    renamed = 64     // a statement's name in an error's text is pgweir's and must be the client's
+    ours = 1,       // pgweir sent it: the reply is for nobody else
+    quiet = 2,      // ... and its error is pgweir's affair too (else the error answers the client's
+                    // message)
+    client_op = 4,  // the client's statement names change when it succeeds
+    server_op = 8,  // the server's set of prepared statements changes when it succeeds
+    mild_set = 16,  // SET LOCAL and the like: the tag SET leaves nothing behind
+    resets = 32,    // ends with RESET ALL
+    refused = 128,  // an error has answered it; its ReadyForQuery is still to come
+    renamed = 64    // a statement's name in an error's text is pgweir's and must be the client's
   };
   Want want = Want::sync;
   std::uint8_t flags = 0;
@@ -41,7 +44,8 @@ struct Expected {
   bool has(Flag flag) const { return (flags & flag) != 0; }
 };
 
-// What became of a message: carried out; refused with an error; never looked at because of an error before it.
+// What became of a message: carried out; refused with an error; never looked at because of an error
+// before it.
 enum class Fate : std::uint8_t { happened, failed, skipped };
 
 // Told of entries that carry client_op or server_op, in order.
@@ -54,10 +58,11 @@ class Effects {
 };
 
 struct Verdict {
-  bool known = true;         // false: the server broke the protocol
+  bool known = true;  // false: the server broke the protocol
   bool forward = true;
-  bool ready = false;        // a ReadyForQuery of the client's or ours has been taken
-  bool unasked = false;      // an error that answers nothing: PostgreSQL is about to close the connection
+  bool ready = false;  // a ReadyForQuery of the client's or ours has been taken
+  bool unasked =
+      false;  // an error that answers nothing: PostgreSQL is about to close the connection
   bool quiet_error = false;  // an error in what pgweir sent for itself
   Expected entry;            // that the reply belongs to (sync when the queue was empty)
 };
@@ -65,7 +70,8 @@ struct Verdict {
 class Pipeline {
  public:
   void push(Expected entry);
-  // The client sent Sync. False: it must not be sent on, because it stands inside COPY data, where PostgreSQL ignores it.
+  // The client sent Sync. False: it must not be sent on, because it stands inside COPY data, where
+  // PostgreSQL ignores it.
   bool push_sync();
   // CopyDone or CopyFail is being sent.
   void push_copy_end();
@@ -75,16 +81,19 @@ class Pipeline {
   // How many ReadyForQuery are owed.
   unsigned groups() const { return groups_; }
   bool copying_in() const { return copy_open_; }
-  // True when no message sent so far needs a further Sync: each belongs to a group that has its end. While this is
-  // false the server is in an implicit transaction, or skips what it is sent, whatever it said last.
+  // True when no message sent so far needs a further Sync: each belongs to a group that has its
+  // end. While this is false the server is in an implicit transaction, or skips what it is sent,
+  // whatever it said last.
   bool synced() const { return !unsynced_; }
-  // After an error, PostgreSQL looks at nothing before the next Sync: nothing may be pushed but that.
+  // After an error, PostgreSQL looks at nothing before the next Sync: nothing may be pushed but
+  // that.
   bool skipping() const { return skipping_; }
   // Nothing is owed, and no group is open.
   bool quiet() const { return queue_.empty() && !unsynced_; }
   const Expected* front() const { return queue_.empty() ? nullptr : &queue_.front(); }
 
-  // A reply has arrived. Call invented() until it says no before anything else is sent to the client.
+  // A reply has arrived. Call invented() until it says no before anything else is sent to the
+  // client.
   Verdict reply(char tag, Effects& effects);
   // If the next entry is to be answered by pgweir: takes it and gives its reply's tag, else 0.
   char invented(Effects& effects);

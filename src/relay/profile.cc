@@ -13,15 +13,16 @@ constexpr std::size_t kSettingsMax = 100;
 
 // Neither changes what a statement's text means. Sorted.
 constexpr auto kNeutral = std::to_array<std::string_view>(
-    {"application_name", "client_min_messages", "extra_float_digits", "idle_in_transaction_session_timeout",
-     "idle_session_timeout", "lock_timeout", "statement_timeout", "work_mem"});
+    {"application_name", "client_min_messages", "extra_float_digits",
+     "idle_in_transaction_session_timeout", "idle_session_timeout", "lock_timeout",
+     "statement_timeout", "work_mem"});
 
 // Accepted by every server of one PostgreSQL once one has accepted it. Sorted.
 constexpr auto kSafe = std::to_array<std::string_view>(
     {"application_name", "bytea_output", "client_encoding", "client_min_messages", "datestyle",
      "default_transaction_isolation", "default_transaction_read_only", "extra_float_digits",
-     "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "lock_timeout", "search_path",
-     "standard_conforming_strings", "statement_timeout", "timezone", "work_mem"});
+     "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "lock_timeout",
+     "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "work_mem"});
 
 // A string literal that means the same whatever standard_conforming_strings says.
 std::string quoted(std::string_view value) {
@@ -72,14 +73,15 @@ Result<Settings> settings_of(const std::vector<std::pair<std::string, std::strin
     put(out, lowered(name), value);
   }
   if (out.size() > kSettingsMax)
-    return fail(Code::invalid_value, "{} start-up parameters are more than the {} that are allowed", out.size(),
-                kSettingsMax);
+    return fail(Code::invalid_value, "{} start-up parameters are more than the {} that are allowed",
+                out.size(), kSettingsMax);
   return out;
 }
 
 bool all_safe(const Settings& settings) {
-  return std::ranges::all_of(settings,
-                             [](const auto& one) { return std::ranges::binary_search(kSafe, std::string_view(one.first)); });
+  return std::ranges::all_of(settings, [](const auto& one) {
+    return std::ranges::binary_search(kSafe, std::string_view(one.first));
+  });
 }
 
 std::string meaning_key(const Settings& settings) {
@@ -100,7 +102,8 @@ std::string change(const Settings& from, const Settings& to) {
   auto b = to.begin();
   const auto set = [&](const auto& one) {
     // set_config takes the value as a start-up packet does (SET would take a list for one name).
-    std::string call = fmt::format("pg_catalog.set_config({},{},false)", quoted(one.first), quoted(one.second));
+    std::string call =
+        fmt::format("pg_catalog.set_config({},{},false)", quoted(one.first), quoted(one.second));
     if (one.first == "client_encoding") {
       encoding = std::move(call);  // last: the texts before it are still in the old encoding
     } else {

@@ -1,5 +1,5 @@
-// The settings that a client's start-up parameters ask for: shared by all clients of a pool that ask for the
-// same, and put on whichever server such a client gets. Pure.
+// The settings that a client's start-up parameters ask for: shared by all clients of a pool that
+// ask for the same, and put on whichever server such a client gets. Pure.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,25 +15,30 @@ namespace pgw::relay {
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
 struct Profile {
-  Settings settings;     // names in lower case, sorted, each once
-  Settings reported;     // what PostgreSQL reports (ParameterStatus) with these in effect; names as it spells them
-  bool known = false;    // `reported` was learned from a server
-  bool safe = true;      // no server that is like the first can refuse them: no need to wait for its answer
-  std::uint64_t scope = 0;  // statements prepared under it are shared within this scope (see Statements)
+  Settings settings;  // names in lower case, sorted, each once
+  Settings reported;  // what PostgreSQL reports (ParameterStatus) with these in effect; names as it
+                      // spells them
+  bool known = false;  // `reported` was learned from a server
+  bool safe =
+      true;  // no server that is like the first can refuse them: no need to wait for its answer
+  std::uint64_t scope =
+      0;  // statements prepared under it are shared within this scope (see Statements)
 };
 using ProfilePtr = std::shared_ptr<Profile>;
 
-// A start-up packet's parameters without user, database, replication and options, but with what options contained.
-// Names are lowered; what is given twice counts as the last, and what stands in the packet itself wins over options,
-// as in PostgreSQL. Fails with 22023 on options that cannot be understood, or on more than 100 settings.
+// A start-up packet's parameters without user, database, replication and options, but with what
+// options contained. Names are lowered; what is given twice counts as the last, and what stands in
+// the packet itself wins over options, as in PostgreSQL. Fails with 22023 on options that cannot be
+// understood, or on more than 100 settings.
 Result<Settings> settings_of(const std::vector<std::pair<std::string, std::string>>& parameters);
 
 bool all_safe(const Settings& settings);
 // The settings that can change what a statement's text means, as one string.
 std::string meaning_key(const Settings& settings);
 
-// SQL that takes a session from one list to another in one Query message; empty when nothing differs. `from` is what
-// is in effect; what it has and `to` lacks is reset to the server's own value.
+// SQL that takes a session from one list to another in one Query message; empty when nothing
+// differs. `from` is what is in effect; what it has and `to` lacks is reset to the server's own
+// value.
 std::string change(const Settings& from, const Settings& to);
 
 // Sets `name` in a list of reported parameters; true when that changed anything.

@@ -23,32 +23,48 @@ bool contains(std::string_view word, std::string_view lower) {
 
 bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-// Session-level advisory locks are told by their functions' names; those with xact end with the transaction.
+// Session-level advisory locks are told by their functions' names; those with xact end with the
+// transaction.
 bool takes_lock(std::string_view word) {
   return contains(word, "advisory_lock") && !contains(word, "unlock") && !contains(word, "xact");
 }
 
 void judge(std::string_view word, Scan& out) {
   switch (lowered(word[0])) {
-    case 'c': out.dirties |= same(word, "call"); break;
+    case 'c':
+      out.dirties |= same(word, "call");
+      break;
     case 'd':
       out.unsettles |= same(word, "discard") || same(word, "deallocate");
       out.dirties |= contains(word, "dblink_connect");
       break;
-    case 'h': out.dirties |= same(word, "hold"); break;
-    case 'l': out.dirties |= same(word, "listen") || same(word, "load"); break;
-    case 'n': out.fleeting |= same(word, "now"); break;
+    case 'h':
+      out.dirties |= same(word, "hold");
+      break;
+    case 'l':
+      out.dirties |= same(word, "listen") || same(word, "load");
+      break;
+    case 'n':
+      out.fleeting |= same(word, "now");
+      break;
     case 'p':
       out.dirties |= takes_lock(word) || same(word, "prepare") || same(word, "pg_temp");
       break;
-    case 'r': out.fleeting |= word.size() >= 6 && same(word.substr(0, 3), "reg"); break;
-    case 's': out.dirties |= same(word, "set_config") || same(word, "setseed"); break;
+    case 'r':
+      out.fleeting |= word.size() >= 6 && same(word.substr(0, 3), "reg");
+      break;
+    case 's':
+      out.dirties |= same(word, "set_config") || same(word, "setseed");
+      break;
     case 't':
       out.dirties |= same(word, "temp") || same(word, "temporary");
       out.fleeting |= same(word, "today") || same(word, "tomorrow");
       break;
-    case 'y': out.fleeting |= same(word, "yesterday"); break;
-    default: break;
+    case 'y':
+      out.fleeting |= same(word, "yesterday");
+      break;
+    default:
+      break;
   }
 }
 
@@ -76,8 +92,9 @@ Scan scan(std::string_view text) {
     at = end;
   }
   const bool single = text.find(';') >= text.find_last_not_of("; \t\r\n");
-  out.local_set = single && words >= 2 && same(first[0], "set") &&
-                  (same(first[1], "local") || same(first[1], "transaction") || same(first[1], "constraints"));
+  out.local_set =
+      single && words >= 2 && same(first[0], "set") &&
+      (same(first[1], "local") || same(first[1], "transaction") || same(first[1], "constraints"));
   out.reset_all = words >= 2 && same(last[0], "reset") && same(last[1], "all");
   return out;
 }
@@ -125,23 +142,37 @@ std::optional<std::string> deallocated_name(std::string_view text) {
 Effect effect_of(std::string_view tag) {
   if (tag.empty()) return Effect::none;
   switch (tag[0]) {
-    case 'S': return tag == "SET" ? Effect::set : tag.starts_with("SECURITY") ? Effect::schema : Effect::none;
-    case 'R': return tag == "RESET" ? Effect::reset : tag.starts_with("REVOKE") || tag.starts_with("REFRESH")
-                                                          ? Effect::schema : Effect::none;
+    case 'S':
+      return tag == "SET"                  ? Effect::set
+             : tag.starts_with("SECURITY") ? Effect::schema
+                                           : Effect::none;
+    case 'R':
+      return tag == "RESET"                                            ? Effect::reset
+             : tag.starts_with("REVOKE") || tag.starts_with("REFRESH") ? Effect::schema
+                                                                       : Effect::none;
     case 'D':
       if (tag == "DISCARD ALL") return Effect::discard_all;
       if (tag == "DEALLOCATE ALL") return Effect::deallocate_all;
       if (tag == "DEALLOCATE") return Effect::deallocate;
       if (tag.starts_with("DROP")) return Effect::schema;
       if (tag == "DO") return Effect::dirty;
-      return Effect::none;  // DELETE, DECLARE CURSOR (WITH HOLD is told by its text), DISCARD PLANS and the like
+      return Effect::none;  // DELETE, DECLARE CURSOR (WITH HOLD is told by its text), DISCARD PLANS
+                            // and the like
     case 'A':
-    case 'G': return tag.starts_with("ALTER") || tag.starts_with("GRANT") ? Effect::schema : Effect::none;
-    case 'C': return tag.starts_with("CREATE") ? Effect::schema : tag == "CALL" ? Effect::dirty : Effect::none;
-    case 'I': return tag.starts_with("IMPORT") ? Effect::schema : Effect::none;
-    case 'L': return tag == "LISTEN" || tag == "LOAD" ? Effect::dirty : Effect::none;
-    case 'P': return tag == "PREPARE" ? Effect::dirty : Effect::none;
-    default: return Effect::none;
+    case 'G':
+      return tag.starts_with("ALTER") || tag.starts_with("GRANT") ? Effect::schema : Effect::none;
+    case 'C':
+      return tag.starts_with("CREATE") ? Effect::schema
+             : tag == "CALL"           ? Effect::dirty
+                                       : Effect::none;
+    case 'I':
+      return tag.starts_with("IMPORT") ? Effect::schema : Effect::none;
+    case 'L':
+      return tag == "LISTEN" || tag == "LOAD" ? Effect::dirty : Effect::none;
+    case 'P':
+      return tag == "PREPARE" ? Effect::dirty : Effect::none;
+    default:
+      return Effect::none;
   }
 }
 

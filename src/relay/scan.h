@@ -1,5 +1,6 @@
-// What the text of a statement gives away, found by one pass over its words: no parser on the path of a query.
-// A word inside a string or comment counts too: a false alarm costs a DISCARD ALL, a miss would cost a promise.
+// What the text of a statement gives away, found by one pass over its words: no parser on the path
+// of a query. A word inside a string or comment counts too: a false alarm costs a DISCARD ALL, a
+// miss would cost a promise.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -9,16 +10,20 @@
 namespace pgw::relay {
 
 struct Scan {
-  bool dirties = false;    // may leave session state behind: set_config, TEMP, LISTEN, advisory locks, ...
+  bool dirties =
+      false;  // may leave session state behind: set_config, TEMP, LISTEN, advisory locks, ...
   bool unsettles = false;  // may drop prepared statements: DEALLOCATE, DISCARD
-  bool local_set = false;  // begins with SET LOCAL, SET TRANSACTION or SET CONSTRAINTS: gone at the transaction's end
-  bool reset_all = false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
-  bool fleeting = false;   // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
+  bool local_set = false;  // begins with SET LOCAL, SET TRANSACTION or SET CONSTRAINTS: gone at the
+                           // transaction's end
+  bool reset_all =
+      false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
+  bool fleeting =
+      false;  // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
 };
 Scan scan(std::string_view text);
 
-// The name in `DEALLOCATE [PREPARE] name` when that is the whole text: unquoted and folded as PostgreSQL does.
-// nullopt for everything else, DEALLOCATE ALL too.
+// The name in `DEALLOCATE [PREPARE] name` when that is the whole text: unquoted and folded as
+// PostgreSQL does. nullopt for everything else, DEALLOCATE ALL too.
 std::optional<std::string> deallocated_name(std::string_view text);
 
 // What a CommandComplete tag says about the session's state.

@@ -1,5 +1,5 @@
-// Prepared statements, interned: one text with one list of types in one scope has one name on all servers of a
-// pool. Thread: each worker has its own table.
+// Prepared statements, interned: one text with one list of types in one scope has one name on all
+// servers of a pool. Thread: each worker has its own table.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -72,9 +72,9 @@ class Statements {
   Statements(const Statements&) = delete;
   Statements& operator=(const Statements&) = delete;
 
-  // The statement of this text and these types in `scope`. A new scope is had from fresh_scope(); what is the same
-  // scope shares statements, so it must stand for everything that gives a text its meaning (database, user,
-  // search_path, ..., and the schema's version).
+  // The statement of this text and these types in `scope`. A new scope is had from fresh_scope();
+  // what is the same scope shares statements, so it must stand for everything that gives a text its
+  // meaning (database, user, search_path, ..., and the schema's version).
   StatementRef intern(std::uint64_t scope, std::string_view text, Bytes types);
   // The same, if somebody has it already; else null.
   StatementRef find(std::uint64_t scope, std::string_view text, Bytes types) const;

@@ -6,9 +6,11 @@
 
 namespace pgw::server {
 
-Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address& address, std::uint32_t pid,
-               const std::string& key)
-    : pool_(pool), server_(server), lease_(server->lease()),
+Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
+               std::uint32_t pid, const std::string& key)
+    : pool_(pool),
+      server_(server),
+      lease_(server->lease()),
       timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
   wire::write_cancel(request_, pid, key);
   context.loop.arm(timer_, pool.settings().cancel_timeout);
@@ -17,7 +19,8 @@ Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address&
 
 // The query that was meant may have ended meanwhile: then there is nothing to cancel any more.
 void Cancel::on_connected() {
-  const bool meant = server_ && server_->lease() == lease_ && (server_->private_tenant() || !server_->pipeline().empty());
+  const bool meant = server_ && server_->lease() == lease_ &&
+                     (server_->private_tenant() || !server_->pipeline().empty());
   if (!meant) return over(true);
   sent_ = true;
   stream_->send(request_);

@@ -1,5 +1,6 @@
-// One CancelRequest on its way to PostgreSQL, on a connection of its own ("Canceling Requests in Progress" in the
-// protocol chapter). While it is, its server is lent to nobody else: so it can hit nobody else's query.
+// One CancelRequest on its way to PostgreSQL, on a connection of its own ("Canceling Requests in
+// Progress" in the protocol chapter). While it is, its server is lent to nobody else: so it can hit
+// nobody else's query.
 #pragma once
 #include <memory>
 #include <string>
@@ -14,8 +15,8 @@ class Server;
 
 class Cancel final : net::StreamSink {
  public:
-  Cancel(Context& context, Pool& pool, Server* server, const net::Address& address, std::uint32_t pid,
-         const std::string& key);
+  Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
+         std::uint32_t pid, const std::string& key);
   Server* server() const { return server_; }
   void forget_server() { server_ = nullptr; }
 

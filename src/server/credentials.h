@@ -10,9 +10,9 @@ namespace pgw::server {
 
 struct Credentials {
   std::string user;
-  std::optional<std::string> password;     // plain, from the URL or given by the client
-  std::optional<auth::Secret> secret;      // the client's own from the users' file: md5 form or plain
-  std::optional<auth::ScramKeys> keys;     // recovered from a client's proof: SCRAM pass-through
+  std::optional<std::string> password;  // plain, from the URL or given by the client
+  std::optional<auth::Secret> secret;   // the client's own from the users' file: md5 form or plain
+  std::optional<auth::ScramKeys> keys;  // recovered from a client's proof: SCRAM pass-through
 };
 
 }  // namespace pgw::server

@@ -1,5 +1,5 @@
-// Connections that have ended while they were running: each is destroyed a little later, when nothing of it is on the
-// stack any more, and at the latest with its worker. Thread: its worker's.
+// Connections that have ended while they were running: each is destroyed a little later, when
+// nothing of it is on the stack any more, and at the latest with its worker. Thread: its worker's.
 #pragma once
 #include <functional>
 #include <memory>

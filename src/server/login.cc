@@ -8,8 +8,9 @@ namespace {
 
 // SQLSTATEs that say "not now": another attempt may succeed.
 bool passing(Bytes state) {
-  return state == "53300" || state == "57P03" || state == "57P01" || state == "57P02" || state == "57P05" ||
-         state.starts_with("08") || state.starts_with("53") || state.starts_with("58");
+  return state == "53300" || state == "57P03" || state == "57P01" || state == "57P02" ||
+         state == "57P05" || state.starts_with("08") || state.starts_with("53") ||
+         state.starts_with("58");
 }
 
 }  // namespace
@@ -17,7 +18,8 @@ bool passing(Bytes state) {
 std::unexpected<Error> Login::refused(Bytes body) {
   const auto fields = wire::read_fields(body);
   definite_ = !passing(fields.sqlstate);
-  Error error(definite_ ? Code::invalid_authorization : Code::cannot_connect, std::string(fields.message));
+  Error error(definite_ ? Code::invalid_authorization : Code::cannot_connect,
+              std::string(fields.message));
   if (fields.sqlstate.size() == 5) error = std::move(error).with_state(fields.sqlstate);
   if (!fields.hint.empty()) error = std::move(error).with_hint(std::string(fields.hint));
   return std::unexpected(std::move(error));
@@ -26,19 +28,24 @@ std::unexpected<Error> Login::refused(Bytes body) {
 std::unexpected<Error> Login::no_password(std::string_view method) {
   definite_ = true;
   return std::unexpected(
-      Error(Code::invalid_password,
-            fmt::format("PostgreSQL asks for a password ({}) for user \"{}\", and pgweir has none that serves", method,
-                        credentials_.user))
-          .with_hint("Give a password in the database's url, or a plain (or matching) secret for this user in auth.file."));
+      Error(Code::invalid_password, fmt::format("PostgreSQL asks for a password ({}) for user "
+                                                "\"{}\", and pgweir has none that serves",
+                                                method, credentials_.user))
+          .with_hint("Give a password in the database's url, or a plain (or matching) secret for "
+                     "this user in auth.file."));
 }
 
-Result<Login::Next> Login::message(char tag, Bytes body, const std::string& nonce, std::string& out) {
+Result<Login::Next> Login::message(char tag, Bytes body, const std::string& nonce,
+                                   std::string& out) {
   wire::Reader in(body);
   switch (tag) {
-    case 'R': return authentication(body, nonce, out);
-    case 'E': return refused(body);
+    case 'R':
+      return authentication(body, nonce, out);
+    case 'E':
+      return refused(body);
     case 'N':
-    case 'v': return Next::more;
+    case 'v':
+      return Next::more;
     case 'S': {
       PGW_TRY(parameter, wire::read_parameter(body));
       relay::remember(reported, parameter.first, parameter.second);
@@ -50,9 +57,11 @@ Result<Login::Next> Login::message(char tag, Bytes body, const std::string& nonc
       if (!in.ok() || key.size() < 4 || key.size() > 256)
         return fail(Code::protocol, "PostgreSQL sent a BackendKeyData of {} bytes", body.size());
       return Next::more;
-    case 'Z': return Next::ready;
+    case 'Z':
+      return Next::ready;
     default:
-      return fail(Code::protocol, "PostgreSQL sent message {} while pgweir logs in", static_cast<int>(tag));
+      return fail(Code::protocol, "PostgreSQL sent message {} while pgweir logs in",
+                  static_cast<int>(tag));
   }
 }
 
@@ -64,7 +73,8 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
   switch (kind) {
     case wire::kAuthOk:
       if (scram_ && !proven_)
-        return fail(Code::protocol, "PostgreSQL ended SCRAM without proving that it knows the secret");
+        return fail(Code::protocol,
+                    "PostgreSQL ended SCRAM without proving that it knows the secret");
       return Next::more;
     case wire::kAuthPassword:
       if (credentials_.password) {
@@ -76,7 +86,8 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
       }
       return Next::more;
     case wire::kAuthMd5: {
-      if (data.size() != 4) return fail(Code::protocol, "PostgreSQL sent an MD5 salt of {} bytes", data.size());
+      if (data.size() != 4)
+        return fail(Code::protocol, "PostgreSQL sent an MD5 salt of {} bytes", data.size());
       auth::Md5Salt salt;
       std::copy(data.begin(), data.end(), salt.begin());
       auto secret = credentials_.secret;
@@ -91,16 +102,19 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
     }
     case wire::kAuthSasl: {
       bool offered = false;
-      for (Bytes name = in.text(); in.ok() && !name.empty(); name = in.text()) offered |= name == auth::kScramSha256;
+      for (Bytes name = in.text(); in.ok() && !name.empty(); name = in.text())
+        offered |= name == auth::kScramSha256;
       if (!offered) {
         definite_ = true;
-        return fail(Code::unsupported, "PostgreSQL offers no SASL mechanism that pgweir speaks (SCRAM-SHA-256)");
+        return fail(Code::unsupported,
+                    "PostgreSQL offers no SASL mechanism that pgweir speaks (SCRAM-SHA-256)");
       }
       scram_.emplace();
       wire::write_sasl_initial(out, auth::kScramSha256, scram_->first(nonce));
       return Next::more;
     }
-    case wire::kAuthSaslContinue: return sasl_continue(data, out);
+    case wire::kAuthSaslContinue:
+      return sasl_continue(data, out);
     case wire::kAuthSaslFinal:
       if (!scram_) return fail(Code::protocol, "PostgreSQL ended SCRAM before it began");
       PGW_DO(scram_->verify(data));
@@ -108,7 +122,9 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
       return Next::more;
     default:
       definite_ = true;
-      return fail(Code::unsupported, "PostgreSQL asks for authentication method {}, which pgweir does not speak", kind);
+      return fail(Code::unsupported,
+                  "PostgreSQL asks for authentication method {}, which pgweir does not speak",
+                  kind);
   }
 }
 
@@ -116,7 +132,8 @@ Result<Login::Next> Login::sasl_continue(Bytes data, std::string& out) {
   if (!scram_) return fail(Code::protocol, "PostgreSQL continued SCRAM before it began");
   PGW_TRY(challenge, scram_->challenge(data));
   challenge_ = challenge;
-  if (credentials_.password || (credentials_.secret && credentials_.secret->kind() == auth::Secret::Kind::plain))
+  if (credentials_.password ||
+      (credentials_.secret && credentials_.secret->kind() == auth::Secret::Kind::plain))
     return Next::derive;
   if (!credentials_.keys) return no_password("scram-sha-256");
   PGW_DO(derived(*credentials_.keys, out));
@@ -124,7 +141,8 @@ Result<Login::Next> Login::sasl_continue(Bytes data, std::string& out) {
 }
 
 std::pair<std::string, auth::ScramChallenge> Login::to_derive() const {
-  return {credentials_.password ? *credentials_.password : credentials_.secret->text(), *challenge_};
+  return {credentials_.password ? *credentials_.password : credentials_.secret->text(),
+          *challenge_};
 }
 
 Done Login::derived(const auth::ScramKeys& keys, std::string& out) {

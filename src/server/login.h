@@ -19,15 +19,15 @@ class Login {
   explicit Login(Credentials credentials) : credentials_(std::move(credentials)) {}
 
   enum class Next : std::uint8_t { more, derive, ready };
-  // One message of PostgreSQL's; what must be sent is appended to `out`. derive: call derive() off the worker, then
-  // derived(). `nonce` is used when SCRAM begins.
+  // One message of PostgreSQL's; what must be sent is appended to `out`. derive: call derive() off
+  // the worker, then derived(). `nonce` is used when SCRAM begins.
   Result<Next> message(char tag, Bytes body, const std::string& nonce, std::string& out);
   // A copy of what the slow part needs: run auth::derive on it.
   std::pair<std::string, auth::ScramChallenge> to_derive() const;
   Done derived(const auth::ScramKeys& keys, std::string& out);
 
-  // After a failure: true when the same attempt, later, would fail in the same way (a wrong password, no such
-  // database), false when PostgreSQL is starting up, full, or going away.
+  // After a failure: true when the same attempt, later, would fail in the same way (a wrong
+  // password, no such database), false when PostgreSQL is starting up, full, or going away.
   bool definite() const { return definite_; }
 
   std::uint32_t pid = 0;

@@ -10,9 +10,12 @@ constexpr Duration kMaintainEvery = 500ms;
 constexpr std::size_t kProfilesKept = 256;
 }  // namespace
 
-Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings, std::string database,
-           std::string user)
-    : context_(context), snapshot_(std::move(snapshot)), database_settings_(&settings), database_(std::move(database)),
+Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings,
+           std::string database, std::string user)
+    : context_(context),
+      snapshot_(std::move(snapshot)),
+      database_settings_(&settings),
+      database_(std::move(database)),
       user_(std::move(user)),
       head_timer_([](void* self) { static_cast<Pool*>(self)->arm_head(); }, this),
       connect_timer_([](void* self) { static_cast<Pool*>(self)->open_servers(); }, this),
@@ -32,7 +35,8 @@ void Pool::offer_credentials(const Credentials& credentials) {
     credentials_ = {.user = credentials.user, .password = up.password, .secret = {}, .keys = {}};
     return;
   }
-  // What is known already is not forgotten for one that brings less (a trusted client after one with a password).
+  // What is known already is not forgotten for one that brings less (a trusted client after one
+  // with a password).
   if (credentials.password || credentials.secret || credentials.keys || credentials_.user.empty())
     credentials_ = credentials;
 }
@@ -70,7 +74,8 @@ void Pool::acquire(Tenant& tenant) {
     // The common case: a server is free, and nobody was here before.
     if (!idle_.empty()) return serve_waiters();
   }
-  // PostgreSQL has just said that this cannot work: asking it again for every client would only load it.
+  // PostgreSQL has just said that this cannot work: asking it again for every client would only
+  // load it.
   if (last_definite_ && servers_.empty() && context_.loop.now() < no_connect_before_) {
     context_.loop.post([this, alive = std::weak_ptr(alive_)] {
       if (!alive.expired() && last_definite_ && last_failure_) refuse_waiters(*last_failure_);
@@ -111,7 +116,8 @@ void Pool::serve_waiters() {
 void Pool::server_free(Server& server) {
   if (server.in_idle.linked()) server.in_idle.unlink();
   if (too_old(server)) return server.close("it is old");
-  if (!server.may_be_lent()) return;  // a cancel is under way; the server comes back when it is over
+  if (!server.may_be_lent())
+    return;  // a cancel is under way; the server comes back when it is over
   idle_.push_front(server);
   if (!maintain_timer_.armed()) context_.loop.arm(maintain_timer_, kMaintainEvery);
   serve_waiters();
@@ -148,7 +154,8 @@ void Pool::login_succeeded() {
   last_definite_ = false;
 }
 
-bool Pool::acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters) {
+bool Pool::acquire_private(Tenant& tenant,
+                           std::vector<std::pair<std::string, std::string>> parameters) {
   if (servers_.size() >= most()) {
     if (Server* unused = idle_.back()) unused->close("its place is needed");
     return false;
@@ -175,8 +182,8 @@ void Pool::login_failed(Server& server, const Error& why, bool definite) {
     bury(server);
     return tenant->refused(why);
   }
-  const auto pause =
-      backoff_.failed(settings().connect_backoff, settings().connect_backoff_max, context_.random.share());
+  const auto pause = backoff_.failed(settings().connect_backoff, settings().connect_backoff_max,
+                                     context_.random.share());
   no_connect_before_ = context_.loop.now() + pause;
   log(Level::warning, about(), "no connection to {}: {}; next attempt in {} ms", host(), why.what(),
       pause.count() / 1000);
@@ -200,7 +207,8 @@ void Pool::server_gone(Server& server) {
   if (!waiters_.empty()) open_servers();
 }
 
-// The server may be what is running right now: it is destroyed a little later, but has no place here any more.
+// The server may be what is running right now: it is destroyed a little later, but has no place
+// here any more.
 void Pool::bury(Server& server) {
   server.in_idle.unlink();
   if (server.overflow) context_.gauges.overflow.add(-1);
@@ -229,22 +237,29 @@ void Pool::arm_head() {
 Error Pool::timed_out_error(const Tenant& tenant) const {
   const auto& set = settings();
   const auto app = tenant.about().app;
-  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(set.pool_timeout).count();
+  const auto waited =
+      std::chrono::duration_cast<std::chrono::milliseconds>(set.pool_timeout).count();
   const auto count = counts();
   if (last_failure_ && count.leased == 0) {
-    const Code code = last_failure_->code() == Code::cannot_connect ? Code::cannot_connect : Code::connection;
-    return Error(code, fmt::format("no connection to PostgreSQL for database \"{}\" within {} ms: {}", database_, waited,
-                                   last_failure_->what()))
-        .with_hint("PostgreSQL is down or refuses connections; how long clients wait for it is pool_timeout.");
+    const Code code =
+        last_failure_->code() == Code::cannot_connect ? Code::cannot_connect : Code::connection;
+    return Error(code,
+                 fmt::format("no connection to PostgreSQL for database \"{}\" within {} ms: {}",
+                             database_, waited, last_failure_->what()))
+        .with_hint(
+            "PostgreSQL is down or refuses connections; how long clients wait for it is "
+            "pool_timeout.");
   }
   return Error(Code::too_many_connections,
-               fmt::format("no server connection for database \"{}\", user \"{}\"{} within {} ms: {} of {} in use, {} "
+               fmt::format("no server connection for database \"{}\", user \"{}\"{} within {} ms: "
+                           "{} of {} in use, {} "
                            "clients waiting",
-                           database_, user_, app.empty() ? "" : fmt::format(", app \"{}\"", app), waited, count.leased,
-                           most(), waiting_))
-      .with_hint(fmt::format("Raise pool_size ({}) or max_overflow ({}) of the database, or pool_timeout; or look for "
-                             "transactions that stay open.",
-                             set.pool_size, set.max_overflow));
+                           database_, user_, app.empty() ? "" : fmt::format(", app \"{}\"", app),
+                           waited, count.leased, most(), waiting_))
+      .with_hint(fmt::format(
+          "Raise pool_size ({}) or max_overflow ({}) of the database, or pool_timeout; or look for "
+          "transactions that stay open.",
+          set.pool_size, set.max_overflow));
 }
 
 void Pool::maintain() {
@@ -267,7 +282,8 @@ void Pool::maintain() {
   if (!idle_.empty()) context_.loop.arm(maintain_timer_, kMaintainEvery);
 }
 
-void Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid, const std::string& key) {
+void Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid,
+                  const std::string& key) {
   auto made = std::make_unique<Cancel>(context_, *this, &server, address, pid, key);
   Cancel* const cancel = made.get();
   cancels_.emplace(cancel, std::move(made));
@@ -282,9 +298,11 @@ void Pool::cancel_over(Cancel& cancel, bool reached) {
 
 relay::ProfilePtr Pool::profile(relay::Settings settings) {
   std::string key;
-  for (const auto& [name, value] : settings) key.append(name).append(1, '\0').append(value).append(1, '\0');
+  for (const auto& [name, value] : settings)
+    key.append(name).append(1, '\0').append(value).append(1, '\0');
   if (auto known = profiles_[key].lock()) return known;
-  if (profiles_.size() > kProfilesKept) std::erase_if(profiles_, [](const auto& one) { return one.second.expired(); });
+  if (profiles_.size() > kProfilesKept)
+    std::erase_if(profiles_, [](const auto& one) { return one.second.expired(); });
   auto made = std::make_shared<relay::Profile>();
   made->safe = relay::all_safe(settings);
   auto& scope = scopes_[relay::meaning_key(settings)];

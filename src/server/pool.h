@@ -1,4 +1,5 @@
-// The servers for one (database, user) pair, and the clients that wait for one. Lives on one worker.
+// The servers for one (database, user) pair, and the clients that wait for one. Lives on one
+// worker.
 #pragma once
 #include <memory>
 #include <optional>
@@ -22,19 +23,20 @@ class Cancel;
 class Pool {
  public:
   // `database` is the name that clients ask for.
-  Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings, std::string database,
-       std::string user);
+  Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings,
+       std::string database, std::string user);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // A server for this tenant, now or later: granted() is called, also from inside this call, or refused(), never from
-  // inside it.
+  // A server for this tenant, now or later: granted() is called, also from inside this call, or
+  // refused(), never from inside it.
   void acquire(Tenant& tenant);
   void leave(Tenant& tenant);  // waits no longer
-  // A server of the tenant's own, for replication: it has a place in the pool, and is never anybody else's. granted() or
-  // refused() follows, never from inside this call. False: the pool is full at the moment (what is free is being closed to
-  // make room): ask again. A tenant that dies before it is granted one calls abandon_private().
+  // A server of the tenant's own, for replication: it has a place in the pool, and is never anybody
+  // else's. granted() or refused() follows, never from inside this call. False: the pool is full at
+  // the moment (what is free is being closed to make room): ask again. A tenant that dies before it
+  // is granted one calls abandon_private().
   bool acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   void abandon_private(Tenant& tenant);
   bool has_waiters() const { return !waiters_.empty(); }
@@ -44,7 +46,8 @@ class Pool {
   void server_gone(Server& server);
   void login_succeeded();
   void login_failed(Server& server, const Error& why, bool definite);
-  void cancel(Server& server, const net::Address& address, std::uint32_t pid, const std::string& key);
+  void cancel(Server& server, const net::Address& address, std::uint32_t pid,
+              const std::string& key);
   const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
   void keep_derived(auth::ScramKeys keys) { derived_ = std::move(keys); }
 
@@ -56,7 +59,9 @@ class Pool {
   void offer_credentials(const Credentials& credentials);
   const std::string& database() const { return database_; }
   const std::string& user() const { return user_; }
-  const std::string& dbname() const { return upstream().dbname.empty() ? database_ : upstream().dbname; }
+  const std::string& dbname() const {
+    return upstream().dbname.empty() ? database_ : upstream().dbname;
+  }
   std::string host() const { return fmt::format("{}:{}", upstream().host, upstream().port); }
   // After a reload. Servers to another place than before are closed when they are free.
   void configure(config::SnapshotPtr snapshot, const config::Database& settings);
@@ -69,7 +74,9 @@ class Pool {
   // DDL was seen: statements prepared from now on are not shared with those from before.
   void schema_changed();
 
-  bool unused() const { return clients == 0 && servers_.empty() && waiters_.empty() && cancels_.empty(); }
+  bool unused() const {
+    return clients == 0 && servers_.empty() && waiters_.empty() && cancels_.empty();
+  }
   unsigned clients = 0;  // logged in to this pool
 
   // The wait was too long: why, with the numbers.
@@ -100,7 +107,7 @@ class Pool {
   Credentials credentials_;
   std::optional<auth::ScramKeys> derived_;
   std::unordered_map<Server*, std::unique_ptr<Server>> servers_;
-  std::size_t opening_ = 0;       // of them, not logged in yet
+  std::size_t opening_ = 0;              // of them, not logged in yet
   List<Server, &Server::in_idle> idle_;  // most recently used first
   List<Tenant, &Tenant::waiting> waiters_;
   std::size_t waiting_ = 0;

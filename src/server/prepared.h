@@ -16,8 +16,8 @@ class Prepared {
     no,
     unsure  // it depends on replies that are still to come
   };
-  // `group` counts the Syncs, Queries and function calls sent so far: what was sent since the last of them succeeds or
-  // is skipped together with what is sent now, so it may be relied on.
+  // `group` counts the Syncs, Queries and function calls sent so far: what was sent since the last
+  // of them succeeds or is skipped together with what is sent now, so it may be relied on.
   Has has(const relay::StatementRef& statement, std::uint32_t group);
   // A Parse or a Close was sent; settle() tells of each, in order, whether it was carried out.
   void parse_sent(const relay::StatementRef& statement, std::uint32_t group);
@@ -27,7 +27,8 @@ class Prepared {
   // DEALLOCATE ALL: what was there is gone; what is still being sent is not.
   void forget_all();
   std::size_t count() const { return present_; }
-  // The one that was not used for the longest time; null when there is none. Only with nothing unsettled.
+  // The one that was not used for the longest time; null when there is none. Only with nothing
+  // unsettled.
   relay::Statement* oldest();
   bool settled() const { return changes_.empty(); }
 
@@ -36,9 +37,9 @@ class Prepared {
     relay::StatementRef statement;
     ListHook used;
     bool present = false;
-    std::uint32_t unsettled = 0;   // changes under way
-    std::uint32_t group = 0;       // of the last one
-    bool will_be = false;          // what the last one makes it
+    std::uint32_t unsettled = 0;  // changes under way
+    std::uint32_t group = 0;      // of the last one
+    bool will_be = false;         // what the last one makes it
   };
   struct Change {
     relay::Statement* statement;

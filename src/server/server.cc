@@ -14,7 +14,9 @@ constexpr std::uint8_t kQuiet = Expected::ours | Expected::quiet;
 }
 
 Server::Server(Context& context, Pool& pool)
-    : context_(context), pool_(pool), born_(context.loop.now()),
+    : context_(context),
+      pool_(pool),
+      born_(context.loop.now()),
       timer_([](void* self) { static_cast<Server*>(self)->deadline(); }, this) {
   context_.gauges.servers.add(1);
 }
@@ -71,7 +73,8 @@ void Server::query(std::string_view text) {
   expect({.want = Want::query, .flags = kQuiet});
 }
 
-// The same as query(), for a session in which the client may have an unnamed statement, which a simple query would drop.
+// The same as query(), for a session in which the client may have an unnamed statement, which a
+// simple query would drop.
 void Server::reset_to(std::string_view sql) {
   static constexpr std::string_view kName = "pgweir_settings";
   std::string out;
@@ -83,13 +86,15 @@ void Server::reset_to(std::string_view sql) {
   wire::write_close(out, 'S', kName);
   wire::write_sync(out);
   send(out);
-  for (const Want want : {Want::parse, Want::bind, Want::execute, Want::close, Want::close, Want::sync})
+  for (const Want want :
+       {Want::parse, Want::bind, Want::execute, Want::close, Want::close, Want::sync})
     expect({.want = want, .flags = kQuiet});
 }
 
 void Server::expect(Expected entry) {
   if (pipeline_.skipping()) {
-    if (entry.flags & (Expected::client_op | Expected::server_op)) settled(entry, relay::Fate::skipped);
+    if (entry.flags & (Expected::client_op | Expected::server_op))
+      settled(entry, relay::Fate::skipped);
     return;
   }
   pipeline_.push(entry);
@@ -112,8 +117,7 @@ void Server::replay(const relay::StatementRef& statement, bool close_first) {
   }
   wire::write_parse(out, statement->server_name(), statement->text(), statement->types());
   prepared_.parse_sent(statement, group_);
-  expect({.want = Want::parse,
-          .flags = Expected::ours | Expected::server_op | Expected::renamed});
+  expect({.want = Want::parse, .flags = Expected::ours | Expected::server_op | Expected::renamed});
   send(out);
 }
 
@@ -144,14 +148,14 @@ void Server::give_back(bool session) {
   }
 }
 
-// The client vanished. What the server still does for it is cancelled, its transaction rolled back, its state
-// discarded; only then is the server anybody else's.
+// The client vanished. What the server still does for it is cancelled, its transaction rolled back,
+// its state discarded; only then is the server anybody else's.
 void Server::abandon(bool broken_frame) {
   PGW_ASSERT(state_ == State::leased);
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
   if (!pipeline_.empty()) cancel();
-  if (broken_frame) return close("a client vanished in the middle of a message");
+  if (broken_frame) return close("a client vanished in the middle of a message", true);
   state_ = State::cleaning;
   dirty_ = true;
   stream_->resume();
@@ -196,8 +200,9 @@ void Server::cancel_ended(bool reached) {
   if (may_be_lent()) pool_.server_free(*this);
 }
 
-// Goodbye, and no word to its pool before PostgreSQL has closed the connection too: until then it has a place there.
-void Server::close(const char* why) {
+// Goodbye, and no word to its pool before PostgreSQL has closed the connection too: until then it
+// has a place there.
+void Server::close(const char* why, bool broken_frame) {
   if (state_ == State::closing) return;
   log(Level::debug, pool_.about(), "server {} is closed: {}", pid_, why);
   const bool said_hello = state_ >= State::idle;
@@ -206,7 +211,9 @@ void Server::close(const char* why) {
   if (!stream_) return lose(Error(Code::closed, why));
   context_.loop.arm(timer_, 5s);
   stream_->resume();
-  if (said_hello) {
+  if (broken_frame) {
+    stream_->shut();  // not even a goodbye: it would be taken for the rest of the message
+  } else if (said_hello) {
     std::string out;
     wire::write_terminate(out);
     send(out);
@@ -220,12 +227,16 @@ void Server::deadline() {
     case State::resolving:
     case State::connecting:
     case State::login:
-      return login_failed(Error(Code::timed_out, fmt::format("{} did not answer within {} ms", pool_.host(),
-                                                             pool_.settings().connect_timeout.count() / 1000)),
-                          false);
-    case State::cleaning: return close("it did not become clean in time");
-    case State::closing: return lose(Error(Code::timed_out, "PostgreSQL did not close the connection"));
-    default: return;
+      return login_failed(
+          Error(Code::timed_out, fmt::format("{} did not answer within {} ms", pool_.host(),
+                                             pool_.settings().connect_timeout.count() / 1000)),
+          false);
+    case State::cleaning:
+      return close("it did not become clean in time");
+    case State::closing:
+      return lose(Error(Code::timed_out, "PostgreSQL did not close the connection"));
+    default:
+      return;
   }
 }
 
@@ -243,8 +254,10 @@ void Server::lose(const Error& why) {
 
 void Server::on_end(const Error& why) {
   switch (state_) {
-    case State::connecting: return try_next_address(why);
-    case State::login: return login_failed(why, false);
+    case State::connecting:
+      return try_next_address(why);
+    case State::login:
+      return login_failed(why, false);
     default:
       if (state_ != State::closing)
         log(Level::info, pool_.about(), "server {} is gone: {}", pid_, why.what());

@@ -1,5 +1,5 @@
-// One connection to PostgreSQL: it logs in, is lent to one client after the other, and is made clean in between.
-// Thread: its worker's. Owned by its pool.
+// One connection to PostgreSQL: it logs in, is lent to one client after the other, and is made
+// clean in between. Thread: its worker's. Owned by its pool.
 #pragma once
 #include <memory>
 #include <optional>
@@ -20,8 +20,10 @@ class Pool;
 class Server final : net::StreamSink, relay::Effects {
  public:
   enum class State : std::uint8_t {
-    resolving, connecting, login,
-    idle,      // in the pool
+    resolving,
+    connecting,
+    login,
+    idle,  // in the pool
     leased,
     cleaning,  // between two clients
     closing    // told to go; counts until PostgreSQL has closed the connection
@@ -33,7 +35,8 @@ class Server final : net::StreamSink, relay::Effects {
   Server& operator=(const Server&) = delete;
 
   void connect();
-  // For replication: logs in with more parameters, and then passes bytes on as they are until either side ends.
+  // For replication: logs in with more parameters, and then passes bytes on as they are until
+  // either side ends.
   void connect_for(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   Tenant* private_tenant() const { return private_ ? tenant_or_waiting_ : nullptr; }
   void leave_private();
@@ -43,13 +46,15 @@ class Server final : net::StreamSink, relay::Effects {
   Time idle_since() const { return idle_since_; }
 
   // --- for the client that has the lease ---
-  // Takes the server to the state that the client is promised: its settings, and room for its statements. Costs no
-  // round trip: what is needed is queued before the client's own messages. True: wait for Tenant::idle() before
-  // anything is sent, because it may be refused, or because the profile is to learn what PostgreSQL reports.
-  // Only while nothing is owed and outside of transactions.
+  // Takes the server to the state that the client is promised: its settings, and room for its
+  // statements. Costs no round trip: what is needed is queued before the client's own messages.
+  // True: wait for Tenant::idle() before anything is sent, because it may be refused, or because
+  // the profile is to learn what PostgreSQL reports. Only while nothing is owed and outside of
+  // transactions.
   bool prepare(const relay::ProfilePtr& profile, bool session);
   void send(Bytes bytes) { stream_->send(bytes); }
-  // One more reply will come; call it before or after the send of its message, in the order of messages.
+  // One more reply will come; call it before or after the send of its message, in the order of
+  // messages.
   void expect(relay::Expected entry);
   // The client's Sync: sends it, unless it must wait (COPY).
   void send_sync();
@@ -67,19 +72,21 @@ class Server final : net::StreamSink, relay::Effects {
   std::size_t queued() const { return stream_->queued(); }
   void pause() { stream_->pause(); }
   void resume() { stream_->resume(); }
-  // Whose unnamed statement is on this server: any number that the client knows as its own; 0: nobody's.
+  // Whose unnamed statement is on this server: any number that the client knows as its own; 0:
+  // nobody's.
   std::uint64_t unnamed = 0;
   void make_dirty() { dirty_ = true; }
-  // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has taken it.
+  // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has
+  // taken it.
   void cancel();
-  // The client is done with it (nothing is owed, no transaction is open), or gone. `broken_frame`: part of a message
-  // was sent and its rest will never come.
+  // The client is done with it (nothing is owed, no transaction is open), or gone. `broken_frame`:
+  // part of a message was sent and its rest will never come.
   void give_back(bool session);
   void abandon(bool broken_frame);
 
   // --- for the pool ---
   void lend(Tenant& tenant);
-  void close(const char* why);
+  void close(const char* why, bool broken_frame = false);
   bool may_be_lent() const { return state_ == State::idle && cancels_ == 0; }
   std::uint32_t lease() const { return lease_; }
   void cancel_ended(bool reached);
@@ -128,28 +135,28 @@ class Server final : net::StreamSink, relay::Effects {
   Tenant* tenant_ = nullptr;
   relay::Pipeline pipeline_;
   Prepared prepared_;
-  relay::ProfilePtr profile_;      // in effect; null: as PostgreSQL starts a session
-  relay::ProfilePtr learning_;     // its reported settings are taken when the replay is done
+  relay::ProfilePtr profile_;   // in effect; null: as PostgreSQL starts a session
+  relay::ProfilePtr learning_;  // its reported settings are taken when the replay is done
   relay::Settings reported_;
-  std::string carry_;              // a message that is not whole yet
-  std::size_t skip_ = 0;           // bytes of a long message's body still to come
-  std::size_t in_request_ = 0;     // bytes since the last ReadyForQuery
+  std::string carry_;           // a message that is not whole yet
+  std::size_t skip_ = 0;        // bytes of a long message's body still to come
+  std::size_t in_request_ = 0;  // bytes since the last ReadyForQuery
   State state_ = State::resolving;
   char status_ = 'I';
   bool skip_forward_ = false;
   bool dirty_ = false;
   bool ready_seen_ = false;
-  bool quiet_failed_ = false;      // something that pgweir sent for itself was refused
-  bool fatal_told_ = false;        // PostgreSQL said why it closes
+  bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
+  bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;
-  bool dying_ = false;             // PostgreSQL has said goodbye
-  bool session_ = false;           // the lease is a session's
+  bool dying_ = false;                   // PostgreSQL has said goodbye
+  bool session_ = false;                 // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server
   std::vector<std::pair<std::string, std::string>> extra_;
   std::uint32_t group_ = 0;
-  std::uint32_t lease_ = 0;        // counts the clients it was lent to
-  std::uint32_t cancels_ = 0;      // CancelRequests under way
+  std::uint32_t lease_ = 0;    // counts the clients it was lent to
+  std::uint32_t cancels_ = 0;  // CancelRequests under way
   std::uint32_t pid_ = 0;
   std::string key_;
   std::unique_ptr<Login> login_;
@@ -159,7 +166,8 @@ class Server final : net::StreamSink, relay::Effects {
   Time born_{};
   Time idle_since_{};
   net::Timer timer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for answers that come from other threads
+  std::shared_ptr<bool> alive_ =
+      std::make_shared<bool>(true);  // for answers that come from other threads
 };
 
 }  // namespace pgw::server

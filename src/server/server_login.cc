@@ -15,13 +15,15 @@ void Server::connect() {
   state_ = State::resolving;
   context_.loop.arm(timer_, pool_.settings().connect_timeout);
   const auto& upstream = pool_.upstream();
-  context_.resolver.resolve(context_.loop, upstream.host, upstream.port,
-                            [this, alive = std::weak_ptr(alive_)](Result<std::vector<net::Address>> answer) {
-                              if (!alive.expired()) resolved(std::move(answer));
-                            });
+  context_.resolver.resolve(
+      context_.loop, upstream.host, upstream.port,
+      [this, alive = std::weak_ptr(alive_)](Result<std::vector<net::Address>> answer) {
+        if (!alive.expired()) resolved(std::move(answer));
+      });
 }
 
-void Server::connect_for(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters) {
+void Server::connect_for(Tenant& tenant,
+                         std::vector<std::pair<std::string, std::string>> parameters) {
   private_ = true;
   tenant_or_waiting_ = &tenant;
   extra_ = std::move(parameters);
@@ -56,8 +58,8 @@ void Server::on_connected() {
   addresses_ = {};
   state_ = State::login;
   login_ = std::make_unique<Login>(pool_.credentials());
-  std::vector<std::pair<std::string, std::string>> parameters = {
-      {"user", pool_.credentials().user}, {"database", pool_.dbname()}};
+  std::vector<std::pair<std::string, std::string>> parameters = {{"user", pool_.credentials().user},
+                                                                 {"database", pool_.dbname()}};
   for (const auto& parameter : pool_.upstream().parameters) parameters.push_back(parameter);
   for (auto& parameter : extra_) parameters.push_back(std::move(parameter));
   std::string out;
@@ -71,7 +73,10 @@ void Server::login_bytes(Bytes bytes) {
     wire::Header header;
     const auto peek = wire::peek_header(carry_, kLoginMessageMax, header);
     if (peek == wire::Peek::broken)
-      return login_failed(Error(Code::protocol, fmt::format("{} does not speak PostgreSQL's protocol", pool_.host())), false);
+      return login_failed(
+          Error(Code::protocol,
+                fmt::format("{} does not speak PostgreSQL's protocol", pool_.host())),
+          false);
     const std::size_t total = wire::kHeaderBytes + header.body_bytes;
     if (peek == wire::Peek::need_more || carry_.size() < total) return;
     const std::string message = carry_.substr(0, total);
@@ -83,7 +88,8 @@ void Server::login_bytes(Bytes bytes) {
 // False: this server is being closed, or is in the pool now.
 bool Server::login_message(char tag, Bytes body) {
   std::string out;
-  const auto next = login_->message(tag, body, auth::base64(context_.random.bytes(auth::kScramNonceBytes)), out);
+  const auto next =
+      login_->message(tag, body, auth::base64(context_.random.bytes(auth::kScramNonceBytes)), out);
   if (!next) {
     login_failed(next.error(), login_->definite());
     return false;
@@ -126,7 +132,8 @@ void Server::derive() {
   auto [password, challenge] = login_->to_derive();
   if (const auto* known = pool_.derived(challenge)) {
     std::string out;
-    if (auto done = login_->derived(*known, out); !done) return login_failed(done.error(), login_->definite());
+    if (auto done = login_->derived(*known, out); !done)
+      return login_failed(done.error(), login_->definite());
     return send(out);
   }
   auto work = std::make_shared<Work>(Work{std::move(password), std::move(challenge), {}});

@@ -14,8 +14,9 @@ using relay::Want;
 namespace {
 
 constexpr std::uint32_t kMessageMax = 0x7fffffff - 4;
-constexpr std::size_t kGatherMax = 16 * 1024 * 1024;  // of messages that are looked into; none comes near it
-constexpr std::size_t kBulkBytes = 128 * 1024;        // a reply this long is likely to go on
+constexpr std::size_t kGatherMax =
+    16 * 1024 * 1024;  // of messages that are looked into; none comes near it
+constexpr std::size_t kBulkBytes = 128 * 1024;  // a reply this long is likely to go on
 
 // Messages whose bodies nobody looks into: they may be passed on in parts.
 bool streams(char tag) { return tag == 'D' || tag == 'd' || tag == 'V' || tag == 'T'; }
@@ -48,7 +49,8 @@ void Server::relay(Bytes bytes) {
   }
 }
 
-// Whole messages from `at` on; gives where the first that is not whole begins (null: the connection is closing).
+// Whole messages from `at` on; gives where the first that is not whole begins (null: the connection
+// is closing).
 const char* Server::relay_frames(const char* at, const char* end, const char*& run) {
   while (at < end) {
     const Bytes left(at, static_cast<std::size_t>(end - at));
@@ -112,7 +114,8 @@ Bytes Server::finish_carry(Bytes bytes) {
   if (total > carry_.size() + bytes.size() && streams(header.tag)) {
     const std::string head = std::exchange(carry_, {});
     const char* run = head.data();
-    if (!stream_head(header.tag, head, static_cast<std::uint32_t>(total - head.size()), run)) return {};
+    if (!stream_head(header.tag, head, static_cast<std::uint32_t>(total - head.size()), run))
+      return {};
     deliver(run, head.data() + head.size());
     if (skip_forward_) deliver(bytes.data(), bytes.data() + bytes.size());
     skip_ -= bytes.size();
@@ -130,7 +133,8 @@ Bytes Server::finish_carry(Bytes bytes) {
 bool Server::frame(Bytes message, const char*& run) {
   const char tag = message[0];
   auto verdict = pipeline_.reply(tag, *this);
-  // A goodbye after the end of a transaction is none of the client's business, unless the server is its own for good.
+  // A goodbye after the end of a transaction is none of the client's business, unless the server is
+  // its own for good.
   if (verdict.unasked && !session_ && status_ == 'I' && pipeline_.quiet()) verdict.forward = false;
   const char* const after = message.data() + message.size();
   if (!verdict.known) {
@@ -211,7 +215,8 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
         if (tenant_) {
           profile_.reset();
           dirty_ = true;
-          tenant_->replay_failed(Error(Code::invalid_value, std::string(fields.message)).with_state(fields.sqlstate));
+          tenant_->replay_failed(
+              Error(Code::invalid_value, std::string(fields.message)).with_state(fields.sqlstate));
         }
       }
       return true;
@@ -226,7 +231,8 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
         if (extended && !pipeline_.synced()) send_sync();
       }
       return true;
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -251,9 +257,12 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
     case Effect::schema:
       if (!ours && tenant_) tenant_->schema_changed();
       return;
-    case Effect::dirty: dirty_ = true; return;
+    case Effect::dirty:
+      dirty_ = true;
+      return;
     case Effect::deallocate:
-    case Effect::none: return;
+    case Effect::none:
+      return;
     case Effect::discard_all:
       profile_.reset();
       unnamed = 0;
@@ -281,11 +290,13 @@ void Server::deliver_invented() {
 // A long reply: fewer and larger reads are better from now on, until it ends.
 void Server::bulk(std::size_t bytes) {
   in_request_ += bytes;
-  if (!bulk_ && in_request_ > kBulkBytes && tenant_ && !pipeline_.empty()) stream_->expect_bulk(bulk_ = true);
+  if (!bulk_ && in_request_ > kBulkBytes && tenant_ && !pipeline_.empty())
+    stream_->expect_bulk(bulk_ = true);
 }
 
 void Server::broke_protocol(char tag) {
-  const auto text = fmt::format("PostgreSQL sent message 0x{:02x} where it cannot be", static_cast<unsigned char>(tag));
+  const auto text = fmt::format("PostgreSQL sent message 0x{:02x} where it cannot be",
+                                static_cast<unsigned char>(tag));
   log(Level::error, pool_.about(), "server {}: {}", pid_, text);
   state_ = State::closing;
   in_idle.unlink();
@@ -295,12 +306,14 @@ void Server::broke_protocol(char tag) {
 // PostgreSQL is through with what was sent up to some Sync, or with everything.
 void Server::ready() {
   switch (state_) {
-    case State::leased: return pipeline_.quiet() ? tenant_->idle(status_) : tenant_->progressed();
+    case State::leased:
+      return pipeline_.quiet() ? tenant_->idle(status_) : tenant_->progressed();
     case State::cleaning:
       if (!pipeline_.quiet()) return;
       if (status_ != 'I' || dirty_) return clean();
       return become_idle();
-    default: return;
+    default:
+      return;
   }
 }
 

@@ -35,8 +35,8 @@ class Tenant {
   virtual void idle(char status) = 0;
   // A ReadyForQuery has come, and more is owed; or an error has, and nothing more before a Sync.
   virtual void progressed() = 0;
-  // The server's connection is gone; the lease with it. `said` is what PostgreSQL gave as reason and was delivered
-  // already, or empty.
+  // The server's connection is gone; the lease with it. `said` is what PostgreSQL gave as reason
+  // and was delivered already, or empty.
   virtual void lost(const Error& why, bool told) = 0;
   // The server takes bytes again, after server.queued() was too much.
   virtual void server_drained() = 0;

@@ -7,7 +7,9 @@ namespace pgw::stats {
 
 class Gauge {
  public:
-  void add(int by) { value_.store(get() + static_cast<std::uint32_t>(by), std::memory_order_relaxed); }
+  void add(int by) {
+    value_.store(get() + static_cast<std::uint32_t>(by), std::memory_order_relaxed);
+  }
   std::uint32_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -15,13 +17,13 @@ class Gauge {
 };
 
 struct alignas(64) Gauges {
-  Gauge clients;   // logged in
-  Gauge logins;    // connected and not logged in yet
-  Gauge servers;   // every server, from its connect until PostgreSQL has closed it
+  Gauge clients;  // logged in
+  Gauge logins;   // connected and not logged in yet
+  Gauge servers;  // every server, from its connect until PostgreSQL has closed it
   Gauge leased;
   Gauge overflow;  // servers beyond their pool's pool_size
   Gauge waiting;
-  Gauge reached;   // how often a server was logged in to
+  Gauge reached;                     // how often a server was logged in to
   std::atomic<bool> failing{false};  // the last connect failed
 };
 

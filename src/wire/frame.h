@@ -1,6 +1,6 @@
 // Cutting the byte stream into PostgreSQL messages. Pure: no I/O, no allocation, no copies.
-// Format: "Message Flow" and "Message Formats" in PostgreSQL's protocol chapter: a tag byte, then a length that
-// counts itself, then the body.
+// Format: "Message Flow" and "Message Formats" in PostgreSQL's protocol chapter: a tag byte, then a
+// length that counts itself, then the body.
 #pragma once
 #include <cstdint>
 
@@ -18,7 +18,8 @@ struct Header {
 
 enum class Peek : std::uint8_t { header, need_more, broken };
 
-// Reads the header at the front of `in`. broken: the length is below 4 or the body exceeds `body_bytes_max`.
+// Reads the header at the front of `in`. broken: the length is below 4 or the body exceeds
+// `body_bytes_max`.
 inline Peek peek_header(Bytes in, std::uint32_t body_bytes_max, Header& out) {
   if (in.size() < kHeaderBytes) return Peek::need_more;
   const std::uint32_t length = get_u32(in.data() + 1);

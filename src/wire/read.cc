@@ -61,7 +61,8 @@ Result<Parse> read_parse(Bytes body) {
   out.types = in.rest();
   const auto count = in.u16();
   in.take(std::size_t{count} * 4);
-  if (!in.done()) return fail(Code::protocol, "a Parse message of {} bytes is malformed", body.size());
+  if (!in.done())
+    return fail(Code::protocol, "a Parse message of {} bytes is malformed", body.size());
   return out;
 }
 
@@ -80,7 +81,9 @@ Result<Target> read_target(Bytes body) {
   Target out;
   out.kind = in.byte();
   out.name = in.text();
-  if (!in.done()) return fail(Code::protocol, "a Describe or Close message of {} bytes is malformed", body.size());
+  if (!in.done())
+    return fail(Code::protocol, "a Describe or Close message of {} bytes is malformed",
+                body.size());
   if (out.kind != 'S' && out.kind != 'P')
     return fail(Code::protocol, "invalid subtype {} of a Describe or Close message",
                 static_cast<int>(static_cast<unsigned char>(out.kind)));
@@ -90,7 +93,8 @@ Result<Target> read_target(Bytes body) {
 Result<Bytes> read_query(Bytes body) {
   Reader in(body);
   const Bytes text = in.text();
-  if (!in.done()) return fail(Code::protocol, "a Query message of {} bytes has no NUL at its end", body.size());
+  if (!in.done())
+    return fail(Code::protocol, "a Query message of {} bytes has no NUL at its end", body.size());
   return text;
 }
 
@@ -105,13 +109,26 @@ Fields read_fields(Bytes body) {
       case 'S':
         if (out.severity.empty()) out.severity = value;
         break;
-      case 'V': out.severity = value; break;
-      case 'C': out.sqlstate = value; break;
-      case 'M': out.message = value; break;
-      case 'D': out.detail = value; break;
-      case 'H': out.hint = value; break;
-      case 'R': out.routine = value; break;
-      default: break;
+      case 'V':
+        out.severity = value;
+        break;
+      case 'C':
+        out.sqlstate = value;
+        break;
+      case 'M':
+        out.message = value;
+        break;
+      case 'D':
+        out.detail = value;
+        break;
+      case 'H':
+        out.hint = value;
+        break;
+      case 'R':
+        out.routine = value;
+        break;
+      default:
+        break;
     }
   }
   return out;
@@ -121,7 +138,8 @@ Result<std::pair<Bytes, Bytes>> read_parameter(Bytes body) {
   Reader in(body);
   const Bytes name = in.text();
   const Bytes value = in.text();
-  if (!in.done()) return fail(Code::protocol, "a ParameterStatus message of {} bytes is malformed", body.size());
+  if (!in.done())
+    return fail(Code::protocol, "a ParameterStatus message of {} bytes is malformed", body.size());
   return std::pair{name, value};
 }
 
@@ -133,7 +151,8 @@ Result<Startup> read_startup(Bytes packet) {
   if (!in.ok() || length != packet.size())
     return fail(Code::protocol, "a start-up packet of {} bytes is malformed", packet.size());
   if (out.code == kTlsCode || out.code == kGssCode) {
-    if (!in.done()) return fail(Code::protocol, "an encryption request has {} bytes", packet.size());
+    if (!in.done())
+      return fail(Code::protocol, "an encryption request has {} bytes", packet.size());
     return out;
   }
   if (out.code == kCancelCode) {
@@ -144,17 +163,22 @@ Result<Startup> read_startup(Bytes packet) {
     return out;
   }
   if (out.code >> 16 != 3)
-    return fail(Code::unsupported, "unsupported frontend protocol {}.{}: server supports 3.0", out.code >> 16,
-                out.code & 0xffff);
+    return fail(Code::unsupported, "unsupported frontend protocol {}.{}: server supports 3.0",
+                out.code >> 16, out.code & 0xffff);
   for (;;) {
     const Bytes name = in.text();
-    if (!in.ok()) return fail(Code::protocol, "invalid startup packet layout: expected terminator as last byte");
+    if (!in.ok())
+      return fail(Code::protocol,
+                  "invalid startup packet layout: expected terminator as last byte");
     if (name.empty()) break;
     const Bytes value = in.text();
-    if (!in.ok()) return fail(Code::protocol, "invalid startup packet layout: parameter \"{}\" has no value", name);
+    if (!in.ok())
+      return fail(Code::protocol, "invalid startup packet layout: parameter \"{}\" has no value",
+                  name);
     out.parameters.emplace_back(name, value);
   }
-  if (!in.done()) return fail(Code::protocol, "invalid startup packet layout: expected terminator as last byte");
+  if (!in.done())
+    return fail(Code::protocol, "invalid startup packet layout: expected terminator as last byte");
   return out;
 }
 
@@ -194,7 +218,8 @@ Result<std::vector<std::pair<std::string, std::string>>> read_options(std::strin
     } else if (words[i].starts_with("-c")) {
       setting = words[i].substr(2);
     } else {
-      return fail(Code::invalid_value, "options: \"{}\" is not supported: only -c name=value and --name=value are",
+      return fail(Code::invalid_value,
+                  "options: \"{}\" is not supported: only -c name=value and --name=value are",
                   words[i]);
     }
     const auto equals = setting.find('=');

@@ -1,5 +1,5 @@
-// Readers of message bodies. Views into the input; every length is checked; nothing is allocated but to
-// describe a failure. Field order as in "Message Formats" of PostgreSQL's protocol chapter.
+// Readers of message bodies. Views into the input; every length is checked; nothing is allocated
+// but to describe a failure. Field order as in "Message Formats" of PostgreSQL's protocol chapter.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -56,7 +56,7 @@ Result<Target> read_target(Bytes body);
 // Query: the text without its NUL.
 Result<Bytes> read_query(Bytes body);
 
-struct Fields {  // of an ErrorResponse or NoticeResponse; empty when absent
+struct Fields {    // of an ErrorResponse or NoticeResponse; empty when absent
   Bytes severity;  // the field V where there is one, else S
   Bytes sqlstate;
   Bytes message;
@@ -73,7 +73,8 @@ Result<std::pair<Bytes, Bytes>> read_parameter(Bytes body);
 inline constexpr std::uint32_t kCancelCode = 80877102;
 inline constexpr std::uint32_t kTlsCode = 80877103;
 inline constexpr std::uint32_t kGssCode = 80877104;
-inline constexpr std::uint32_t kStartupBytesMax = 10000;  // MAX_STARTUP_PACKET_LENGTH in PostgreSQL's pqcomm.h
+inline constexpr std::uint32_t kStartupBytesMax =
+    10000;  // MAX_STARTUP_PACKET_LENGTH in PostgreSQL's pqcomm.h
 
 struct Startup {
   std::uint32_t code = 0;  // a protocol version (major << 16 | minor), or one of the codes above
@@ -84,8 +85,9 @@ struct Startup {
 // `packet` is the whole packet with its length.
 Result<Startup> read_startup(Bytes packet);
 
-// The `options` start-up parameter as PostgreSQL splits it (pg_split_opts): words parted by blanks, a backslash
-// takes the next character as it is. Gives the settings of `-c name=value`, `-cname=value` and `--name=value`.
+// The `options` start-up parameter as PostgreSQL splits it (pg_split_opts): words parted by blanks,
+// a backslash takes the next character as it is. Gives the settings of `-c name=value`,
+// `-cname=value` and `--name=value`.
 Result<std::vector<std::pair<std::string, std::string>>> read_options(std::string_view options);
 
 }  // namespace pgw::wire

@@ -16,8 +16,8 @@ Message& Message::u16(std::uint16_t value) {
   return *this;
 }
 
-void write_error(std::string& out, Severity severity, std::string_view sqlstate, std::string_view message,
-                 std::string_view hint, std::string_view detail) {
+void write_error(std::string& out, Severity severity, std::string_view sqlstate,
+                 std::string_view message, std::string_view hint, std::string_view detail) {
   static constexpr std::string_view kWords[] = {"ERROR", "FATAL", "NOTICE"};
   const auto word = kWords[static_cast<int>(severity)];
   Message m(out, severity == Severity::notice ? 'N' : 'E');
@@ -37,11 +37,16 @@ void write_parameter(std::string& out, std::string_view name, std::string_view v
   Message(out, 'S').text(name).text(value);
 }
 
-void write_key(std::string& out, std::uint32_t pid, std::uint32_t key) { Message(out, 'K').u32(pid).u32(key); }
+void write_key(std::string& out, std::uint32_t pid, std::uint32_t key) {
+  Message(out, 'K').u32(pid).u32(key);
+}
 
-void write_auth(std::string& out, std::uint32_t kind, Bytes data) { Message(out, 'R').u32(kind).raw(data); }
+void write_auth(std::string& out, std::uint32_t kind, Bytes data) {
+  Message(out, 'R').u32(kind).raw(data);
+}
 
-void write_negotiate(std::string& out, std::uint32_t minor, const std::vector<std::string>& unknown) {
+void write_negotiate(std::string& out, std::uint32_t minor,
+                     const std::vector<std::string>& unknown) {
   Message m(out, 'v');
   m.u32(minor).u32(static_cast<std::uint32_t>(unknown.size()));
   for (const auto& option : unknown) m.text(option);
@@ -53,13 +58,17 @@ void write_parse(std::string& out, std::string_view name, std::string_view text,
   Message(out, 'P').text(name).text(text).raw(types);
 }
 
-void write_close(std::string& out, char kind, std::string_view name) { Message(out, 'C').byte(kind).text(name); }
+void write_close(std::string& out, char kind, std::string_view name) {
+  Message(out, 'C').byte(kind).text(name);
+}
 
 void write_describe(std::string& out, char kind, std::string_view name) {
   Message(out, 'D').byte(kind).text(name);
 }
 
-void write_execute(std::string& out, std::string_view portal) { Message(out, 'E').text(portal).u32(0); }
+void write_execute(std::string& out, std::string_view portal) {
+  Message(out, 'E').text(portal).u32(0);
+}
 
 void write_sync(std::string& out) { Message(out, 'S'); }
 
@@ -69,7 +78,9 @@ void write_copy_fail(std::string& out, std::string_view reason) { Message(out, '
 
 void write_terminate(std::string& out) { Message(out, 'X'); }
 
-void write_password(std::string& out, std::string_view password) { Message(out, 'p').text(password); }
+void write_password(std::string& out, std::string_view password) {
+  Message(out, 'p').text(password);
+}
 
 void write_sasl_initial(std::string& out, std::string_view mechanism, Bytes data) {
   Message(out, 'p').text(mechanism).u32(static_cast<std::uint32_t>(data.size())).raw(data);
@@ -77,7 +88,8 @@ void write_sasl_initial(std::string& out, std::string_view mechanism, Bytes data
 
 void write_sasl(std::string& out, Bytes data) { Message(out, 'p').raw(data); }
 
-void write_startup(std::string& out, const std::vector<std::pair<std::string, std::string>>& parameters) {
+void write_startup(std::string& out,
+                   const std::vector<std::pair<std::string, std::string>>& parameters) {
   const std::size_t at = out.size();
   out.append(8, '\0');
   put_u32(out.data() + at + 4, 3 << 16);

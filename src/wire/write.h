@@ -45,8 +45,9 @@ class Message {
 
 // To a client.
 enum class Severity : std::uint8_t { error, fatal, notice };
-void write_error(std::string& out, Severity severity, std::string_view sqlstate, std::string_view message,
-                 std::string_view hint = {}, std::string_view detail = {});
+void write_error(std::string& out, Severity severity, std::string_view sqlstate,
+                 std::string_view message, std::string_view hint = {},
+                 std::string_view detail = {});
 void write_error(std::string& out, Severity severity, const Error& error);
 void write_ready(std::string& out, char status);
 void write_parameter(std::string& out, std::string_view name, std::string_view value);
@@ -54,7 +55,8 @@ void write_key(std::string& out, std::uint32_t pid, std::uint32_t key);
 void write_auth(std::string& out, std::uint32_t kind, Bytes data = {});
 inline constexpr std::uint32_t kAuthOk = 0, kAuthPassword = 3, kAuthMd5 = 5, kAuthSasl = 10,
                                kAuthSaslContinue = 11, kAuthSaslFinal = 12;
-void write_negotiate(std::string& out, std::uint32_t minor, const std::vector<std::string>& unknown);
+void write_negotiate(std::string& out, std::uint32_t minor,
+                     const std::vector<std::string>& unknown);
 
 // To a server.
 void write_query(std::string& out, std::string_view text);
@@ -69,7 +71,8 @@ void write_terminate(std::string& out);
 void write_password(std::string& out, std::string_view password);  // with a NUL
 void write_sasl_initial(std::string& out, std::string_view mechanism, Bytes data);
 void write_sasl(std::string& out, Bytes data);
-void write_startup(std::string& out, const std::vector<std::pair<std::string, std::string>>& parameters);
+void write_startup(std::string& out,
+                   const std::vector<std::pair<std::string, std::string>>& parameters);
 void write_cancel(std::string& out, std::uint32_t pid, Bytes key);
 // The header and the two names of a Bind whose remaining `rest_bytes` follow.
 void write_bind_front(std::string& out, std::string_view portal, std::string_view statement,
