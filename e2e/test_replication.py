@@ -94,9 +94,9 @@ def test_receivewal_that_is_killed(weir, postgres, tmp_path):
                                  "--no-loop"], stderr=subprocess.DEVNULL)
     count = "select count(*) from pg_stat_replication where application_name = 'pg_receivewal'"
     wait_for(lambda: postgres.psql(count) == "1")
-    postgres.psql("select pg_switch_wal()")
+    postgres.psql("select pg_logical_emit_message(false, 'e2e', repeat('x', 10000)); select pg_switch_wal()")
     wait_for(lambda: len(list(tmp_path.iterdir())) > 0)
     receiver.kill()
     receiver.wait()
-    postgres.psql("select pg_switch_wal()")
+    postgres.psql("select pg_logical_emit_message(false, 'e2e', repeat('x', 10000)); select pg_switch_wal()")
     wait_for(lambda: postgres.psql(count) == "0")
