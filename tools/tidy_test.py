@@ -76,8 +76,9 @@ class TidyTest(unittest.TestCase):
         self.assert_clean({"src/base/a.cc": "/" * 100 + "\n"})
         self.assert_clean({"src/base/a.cc": "//" + "é" * 98 + "\n"})
         self.assert_found({"src/base/a.cc": "\n" + "/" * 101}, "src/base/a.cc:2: columns: 101")
-        self.assert_found({"tools/a.py": "#" * 101}, "tools/a.py:1: columns: 101")
-        self.assert_found({"scripts/a": "#!/bin/sh\n" + "#" * 101}, "scripts/a:2: columns: 101")
+        self.assert_found({"tools/a.py": "#" * 131}, "tools/a.py:1: columns: 131")
+        self.assert_found({"src/base/a.h": "//" + "#" * 99}, "src/base/a.h:1: columns: 101")
+        self.assert_found({"scripts/a": "#!/bin/sh\n" + "#" * 131}, "scripts/a:2: columns: 131")
 
     def test_tables_may_be_wide(self):
         self.assert_clean({"src/config/a.def": "x" * 200})
