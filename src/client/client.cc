@@ -207,6 +207,11 @@ void Client::lost_all_statements() {
 void Client::schema_changed() { pool_.schema_changed(); }
 
 void Client::cancel(std::uint32_t key) {
+  if (key == key_ && phase_ == Phase::serving && waiting.linked()) {
+    pool_.leave(*this);
+    cancelled_ = true;
+    return serve({});
+  }
   if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
   server_->cancel();
 }

@@ -108,6 +108,9 @@ class Client final : net::StreamSink, server::Tenant {
   Step wait_for_replies(bool all);
   // Sends what stands before the message at hand, so that something else can be sent.
   void cut();
+  // The query that waited for a server was cancelled: it is answered here, and its messages are
+  // taken as PostgreSQL takes those after an error.
+  Step discard(const Frame& frame);
   bool blocked() const { return stalled_ || waiting.linked() || waiting_for_prepare_; }
 
   // --- its statements (statements.cc) ---
@@ -158,6 +161,8 @@ class Client final : net::StreamSink, server::Tenant {
   bool barrier_ = false;            // nothing further until the server owes nothing
   std::uint8_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
   bool serving_ = false;
+  bool cancelled_ = false;    // while it waited: the next message is answered with 57014
+  bool discarding_ = false;   // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
 };
 

@@ -154,6 +154,7 @@ Client::Step Client::open(const Frame& frame) {
     leave(nullptr);
     return Step::stop;
   }
+  if (cancelled_ || discarding_) return discard(frame);
   if (!server_) {
     const Step step = without_server(frame);
     if (step != Step::keep) return step;
@@ -202,6 +203,23 @@ Client::Step Client::open(const Frame& frame) {
                 fmt::format("invalid frontend message type {}",
                             static_cast<unsigned>(static_cast<unsigned char>(frame.tag)))));
   }
+}
+
+Client::Step Client::discard(const Frame& frame) {
+  std::string out;
+  if (std::exchange(cancelled_, false)) {
+    wire::write_error(out, wire::Severity::error, sqlstate(Code::cancelled),
+                      "canceling statement due to user request",
+                      "It was waiting for a server and had not begun.");
+    discarding_ = frame.tag != 'Q' && frame.tag != 'F';
+    if (!discarding_) wire::write_ready(out, 'I');
+  }
+  if (discarding_ && frame.tag == 'S') {
+    discarding_ = false;
+    wire::write_ready(out, 'I');
+  }
+  stream_->send(out);
+  return Step::drop;
 }
 
 // keep: there is a server now.

@@ -20,8 +20,8 @@ std::unexpected<Error> Login::refused(Bytes body) {
   definite_ = !passing(fields.sqlstate);
   Error error(definite_ ? Code::invalid_authorization : Code::cannot_connect,
               std::string(fields.message));
-  if (fields.sqlstate.size() == 5) error = std::move(error).with_state(fields.sqlstate);
-  if (!fields.hint.empty()) error = std::move(error).with_hint(std::string(fields.hint));
+  if (fields.sqlstate.size() == 5) (void)std::move(error).with_state(fields.sqlstate);
+  if (!fields.hint.empty()) (void)std::move(error).with_hint(std::string(fields.hint));
   return std::unexpected(std::move(error));
 }
 

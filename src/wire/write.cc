@@ -48,7 +48,7 @@ void write_auth(std::string& out, std::uint32_t kind, Bytes data) {
 void write_negotiate(std::string& out, std::uint32_t minor,
                      const std::vector<std::string>& unknown) {
   Message m(out, 'v');
-  m.u32(minor).u32(static_cast<std::uint32_t>(unknown.size()));
+  m.u32(3u << 16 | minor).u32(static_cast<std::uint32_t>(unknown.size()));
   for (const auto& option : unknown) m.text(option);
 }
 

@@ -55,6 +55,7 @@ void write_key(std::string& out, std::uint32_t pid, std::uint32_t key);
 void write_auth(std::string& out, std::uint32_t kind, Bytes data = {});
 inline constexpr std::uint32_t kAuthOk = 0, kAuthPassword = 3, kAuthMd5 = 5, kAuthSasl = 10,
                                kAuthSaslContinue = 11, kAuthSaslFinal = 12;
+// `minor`: the newest that is served. PostgreSQL sends the whole version number, 3.minor.
 void write_negotiate(std::string& out, std::uint32_t minor,
                      const std::vector<std::string>& unknown);
 

@@ -1,0 +1,171 @@
+#include "client/names.h"
+
+#include <gtest/gtest.h>
+
+namespace pgw::client {
+namespace {
+
+using relay::Fate;
+
+class NamesTest : public testing::Test {
+ protected:
+  Names::Value value(std::string_view text) {
+    return {.statement = table_.intern(1, text, Bytes("\0\0", 2)), .token = 0, .deallocates = {}};
+  }
+  void add(std::string_view name, std::string_view text) {
+    names_.define(name, value(text), 0);
+    names_.settle(Fate::happened);
+  }
+  // The text that the name stands for: "" for no such name, "?" when that is not known.
+  std::string text(std::string_view name, std::uint32_t group = 0) const {
+    const auto look = names_.look(name, group);
+    if (look.unsure) {
+      EXPECT_EQ(look.value, nullptr);
+      return "?";
+    }
+    return look.value ? std::string(look.value->statement->text()) : "";
+  }
+  relay::Statements table_{"p_"};
+  Names names_;
+};
+
+TEST_F(NamesTest, BeginsEmpty) {
+  EXPECT_TRUE(names_.empty());
+  EXPECT_EQ(text("a"), "");
+  EXPECT_EQ(text(""), "");
+}
+
+TEST_F(NamesTest, WhatWasSentCountsInItsOwnGroupOnly) {
+  names_.define("a", value("one"), 5);
+  EXPECT_FALSE(names_.empty());
+  EXPECT_EQ(names_.count(), 0u);
+  EXPECT_EQ(text("a", 5), "one");
+  EXPECT_EQ(text("a", 6), "?");
+  EXPECT_EQ(text("b", 6), "");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(text("a", 6), "one");
+  EXPECT_EQ(names_.count(), 1u);
+  names_.undefine("a", 7);
+  EXPECT_EQ(text("a", 7), "");
+  EXPECT_EQ(text("a", 8), "?");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(text("a", 8), "");
+  EXPECT_TRUE(names_.empty());
+}
+
+TEST_F(NamesTest, FailedOrSkippedLeavesANameAsItWas) {
+  for (const Fate fate : {Fate::failed, Fate::skipped}) {
+    Names fresh;
+    std::swap(names_, fresh);
+    names_.define("new", value("one"), 1);
+    names_.settle(fate);
+    EXPECT_EQ(text("new", 2), "");
+    add("old", "one");
+    names_.undefine("old", 1);
+    names_.settle(fate);
+    EXPECT_EQ(text("old", 2), "one");
+    names_.define("old", value("two"), 1);
+    names_.settle(fate);
+    EXPECT_EQ(text("old", 2), "one");
+  }
+}
+
+// PostgreSQL drops the unnamed statement before it looks at the new text; what it skips it does
+// not look at.
+TEST_F(NamesTest, AFailedUnnamedParseDropsTheOldOne) {
+  add("", "one");
+  names_.define("", value("two"), 1);
+  EXPECT_EQ(text("", 1), "two");
+  names_.settle(Fate::skipped);
+  EXPECT_EQ(text("", 2), "one");
+  names_.define("", value("two"), 1);
+  names_.settle(Fate::failed);
+  EXPECT_EQ(text("", 2), "");
+}
+
+TEST_F(NamesTest, ChangesSettleInOrder) {
+  names_.define("a", value("one"), 1);
+  names_.undefine("a", 1);
+  names_.define("a", value("two"), 1);
+  names_.define("b", value("three"), 2);
+  EXPECT_EQ(text("a", 1), "two");
+  EXPECT_EQ(text("a", 2), "?");
+  EXPECT_EQ(text("b", 2), "three");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(names_.count(), 1u);
+  EXPECT_EQ(text("a", 1), "two");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(names_.count(), 0u);
+  names_.settle(Fate::skipped);
+  EXPECT_EQ(text("a", 2), "");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(text("b", 9), "three");
+  EXPECT_EQ(names_.count(), 1u);
+}
+
+TEST_F(NamesTest, KeepsAllOfAValue) {
+  auto one = value("one");
+  one.token = 42;
+  one.deallocates = "other";
+  names_.define("", one, 1);
+  for (int turn = 0; turn < 2; ++turn) {
+    const auto look = names_.look("", 1);
+    ASSERT_NE(look.value, nullptr);
+    EXPECT_EQ(look.value->token, 42u);
+    EXPECT_EQ(look.value->deallocates, "other");
+    if (turn == 0) names_.settle(Fate::happened);
+  }
+}
+
+TEST_F(NamesTest, ForgetAllSparesTheUnnamedAndWhatIsBeingSent) {
+  add("a", "one");
+  add("", "two");
+  names_.define("b", value("three"), 1);
+  names_.forget_all();
+  EXPECT_EQ(text("a", 1), "");
+  EXPECT_EQ(text("", 1), "two");
+  EXPECT_EQ(text("b", 1), "three");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(text("b", 2), "three");
+  names_.drop_unnamed();
+  EXPECT_EQ(text("", 2), "");
+  EXPECT_EQ(text("b", 2), "three");
+}
+
+TEST_F(NamesTest, NameOfAStatement) {
+  const auto one = value("one");
+  const auto& server_name = one.statement->server_name();
+  EXPECT_EQ(names_.name_of(server_name), nullptr);
+  names_.undefine("x", 1);
+  names_.define("a", one, 1);
+  ASSERT_NE(names_.name_of(server_name), nullptr);
+  EXPECT_EQ(*names_.name_of(server_name), "a");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(*names_.name_of(server_name), "a");
+  names_.settle(Fate::happened);
+  EXPECT_EQ(*names_.name_of(server_name), "a");
+  EXPECT_EQ(names_.name_of("other"), nullptr);
+  names_.forget_all();
+  EXPECT_EQ(names_.name_of(server_name), nullptr);
+}
+
+TEST_F(NamesTest, LetsStatementsGo) {
+  add("a", "one");
+  names_.define("b", value("two"), 1);
+  EXPECT_EQ(table_.count(), 2u);
+  names_.settle(Fate::failed);
+  EXPECT_EQ(table_.count(), 1u);
+  names_.undefine("a", 1);
+  names_.define("c", value("three"), 1);
+  names_.settle(Fate::happened);  // c is still pending, a must not be held by what is done
+  EXPECT_EQ(table_.count(), 1u);
+  names_.settle(Fate::skipped);
+  EXPECT_EQ(table_.count(), 0u);
+}
+
+using NamesDeathTest = NamesTest;
+
+TEST_F(NamesDeathTest, SettlesOnlyWhatWasSent) { EXPECT_DEATH(names_.settle(Fate::happened), ""); }
+
+}  // namespace
+}  // namespace pgw::client
