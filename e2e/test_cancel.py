@@ -35,6 +35,19 @@ def test_cancel_inside_a_transaction(target):
 
 
 @everywhere
+def test_the_next_query_is_not_hit(target):
+    """Once the connection that carried the cancel is closed, the cancel has happened: what is sent from then on is safe."""
+    outcome = []
+    with target.wire() as c:
+        for i in range(60):
+            c.send(query("select pg_sleep(30)"))
+            time.sleep(0.002)
+            c.cancel()
+            outcome.append((c.until_ready()[-2][:2], c.query(f"select {i}, pg_sleep(0.02)")))
+    return outcome
+
+
+@everywhere
 def test_cancel_of_nothing(target):
     """Of an idle client, of an unknown key, of a wrong secret: silence and no effect."""
     with target.wire() as c, target.wire() as other:

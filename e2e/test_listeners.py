@@ -30,7 +30,7 @@ def test_all_kinds_at_once(weir, tmp_path):
     ports = [free_port() for _ in range(4)]
     folder = tmp_path / "s"
     folder.mkdir()
-    w = weir(listeners=[(f"127.0.0.1:{ports[0]}", "session"), (f"[::1]:{ports[1]}", "transaction"),
+    weir(listeners=[(f"127.0.0.1:{ports[0]}", "session"), (f"[::1]:{ports[1]}", "transaction"),
                         (f"*:{ports[2]}", "transaction"), (f"{folder}/.s.PGSQL.5432", "session"),
                         (f"{folder}/.s.PGSQL.6543", "transaction"), (f"127.0.0.1:{ports[3]}", "transaction")])
     assert psql("127.0.0.1", ports[0]) == "1"
@@ -47,7 +47,7 @@ def test_modes_by_listener(weir, tmp_path):
     """A session client keeps its server over transactions, a transaction client does not."""
     folder = tmp_path / "s"
     folder.mkdir()
-    w = weir(pool_size=1, listeners=[(f"{folder}/.s.PGSQL.1", "session"), (f"{folder}/.s.PGSQL.2", "transaction")],
+    weir(pool_size=1, listeners=[(f"{folder}/.s.PGSQL.1", "session"), (f"{folder}/.s.PGSQL.2", "transaction")],
              pool_timeout="300ms")
     with Wire(f"{folder}/.s.PGSQL.2", database="e2e") as a, Wire(f"{folder}/.s.PGSQL.2", database="e2e") as b:
         for _ in range(3):

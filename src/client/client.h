@@ -161,8 +161,8 @@ class Client final : net::StreamSink, server::Tenant {
   bool barrier_ = false;            // nothing further until the server owes nothing
   std::uint8_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
   bool serving_ = false;
-  bool cancelled_ = false;    // while it waited: the next message is answered with 57014
-  bool discarding_ = false;   // ... and what follows up to the Sync is not looked at
+  bool cancelled_ = false;   // while it waited: the next message is answered with 57014
+  bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
 };
 

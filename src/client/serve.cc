@@ -212,6 +212,7 @@ Client::Step Client::discard(const Frame& frame) {
                       "canceling statement due to user request",
                       "It was waiting for a server and had not begun.");
     discarding_ = frame.tag != 'Q' && frame.tag != 'F';
+    if (names_ && frame.tag == 'Q') names_->drop_unnamed();
     if (!discarding_) wire::write_ready(out, 'I');
   }
   if (discarding_ && frame.tag == 'S') {

@@ -114,8 +114,10 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   if (look.value) return refuse(kTaken, name, Want::parse);
   const auto& settings = worker_.settings();
   if (names().count() >= settings.client_statements) return refuse(kTooMany, name, Want::parse);
-  if (worker_.statements().bytes() + text.size() > settings.statements_bytes)
+  if (worker_.statements().bytes() + text.size() > settings.statements_bytes) {
+    worker_.shed_statements();
     return refuse(kTooBig, name, Want::parse);
+  }
 
   Names::Value value;
   const auto scan = relay::scan(text);
@@ -204,8 +206,13 @@ Client::Step Client::on_bind(const Frame& frame) {
     return end_with(Error(Code::protocol, "a Bind message has no end of its names"));
   if (!front) return end_with(Error(Code::too_large, "the names in a Bind message are too long"));
   std::string server_name;
+  const bool first = server_->pipeline().quiet();
   const Step step = reach(front->statement, Want::bind, server_name);
   if (step == Step::stall || step == Step::drop) return step;
+  if (first && step == Step::replaced && server_->pipeline().quiet() && server_->status() == 'I') {
+    cut();
+    server_->begin_group_of(names().look(front->statement, server_->group()).value->statement);
+  }
   server_->expect({.want = Want::bind, .flags = Expected::renamed});
   if (step == Step::keep) return step;
   cut();

@@ -188,6 +188,10 @@ void Worker::keep_derived(const std::string& user, const std::string& password,
   derived_.insert_or_assign(user, Derived{password, keys});
 }
 
+void Worker::shed_statements() {
+  for (auto& [key, pool] : pools_) pool->shed_statements();
+}
+
 void Worker::configure(Rules rules) {
   const Rules old = std::exchange(rules_, std::move(rules));
   for (auto& [key, pool] : pools_) {

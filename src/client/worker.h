@@ -66,6 +66,7 @@ class Worker {
   relay::Statements& statements() { return statements_; }
   stats::Gauges& gauges() { return gauges_; }  // reading it: any thread
   const stats::Gauges& gauges() const { return gauges_; }
+  void shed_statements();
   std::uint64_t next_token() { return ++tokens_; }
   std::size_t client_count() const { return clients_.size(); }
 

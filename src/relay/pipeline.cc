@@ -14,10 +14,13 @@ Verdict broken(Verdict verdict) {
 }  // namespace
 
 void Pipeline::push(Expected entry) {
-  copy_open_ = false;  // COPY data cannot be followed by anything but its end: the COPY fails
+  // COPY data cannot be followed by anything but its end: the COPY fails. What pgweir answers
+  // itself is never sent, and changes nothing.
+  if (entry.want != Want::invent) copy_open_ = false;
   queue_.push_back(entry);
   if (ends_group(entry.want)) {
     ++groups_;
+    ++group_;
     unsynced_ = false;
   } else if (entry.want != Want::invent) {
     unsynced_ = true;
@@ -69,6 +72,22 @@ char Pipeline::invented(Effects& effects) {
   return tag;
 }
 
+bool Pipeline::owes_only(std::initializer_list<Want> wants) const {
+  if (queue_.size() != wants.size()) return false;
+  std::size_t i = 0;
+  for (const Want want : wants) {
+    const Expected& entry = queue_.at(i++);
+    if (entry.want != want || entry.has(Expected::client_op) || entry.has(Expected::server_op))
+      return false;
+  }
+  return true;
+}
+
+void Pipeline::make_ours_quiet() {
+  for (std::size_t i = 0; i < queue_.size(); ++i)
+    queue_.at(i).flags |= Expected::ours | Expected::quiet;
+}
+
 void Pipeline::abandon(Effects& effects) {
   while (!queue_.empty()) drop_front(effects, Fate::skipped);
   copying_ = copy_open_ = unsynced_ = skipping_ = false;
@@ -78,12 +97,24 @@ void Pipeline::abandon(Effects& effects) {
 // other message but CopyDone and CopyFail makes the COPY fail.
 void Pipeline::begin_copy() {
   copying_ = true;
-  while (queue_.size() > 1 && queue_.at(1).want == Want::sync) {
-    --groups_;
-    queue_.erase(1);
+  std::size_t next = 1;
+  while (next < queue_.size()) {
+    const Want want = queue_.at(next).want;
+    if (want == Want::sync) {
+      --groups_;
+      --group_;  // it has ended nothing
+      queue_.erase(next);
+    } else if (want == Want::invent) {
+      ++next;  // was never sent
+    } else {
+      break;
+    }
   }
-  copy_open_ = queue_.size() == 1;
-  unsynced_ = !ends_group(queue_.back().want);
+  copy_open_ = next == queue_.size();
+  // Whether a group is open is for the last message to say that asks for a reply.
+  std::size_t last = queue_.size() - 1;
+  while (queue_.at(last).want == Want::invent || queue_.at(last).want == Want::copy_end) --last;
+  unsynced_ = !ends_group(queue_.at(last).want);
 }
 
 // The COPY is over, well or not: its end, if the client has sent it, has no meaning any more.
@@ -173,12 +204,16 @@ Verdict Pipeline::reply(char tag, Effects& effects) {
         return broken(verdict);
       pop(effects);
       return verdict;
+    case 's':  // only Execute has a limit of rows
+      if (!queue_.empty() && queue_.front().want == Want::query) return broken(verdict);
+      [[fallthrough]];
     case 'C':
     case 'I':
-    case 's':
       return complete(verdict, effects);
     case 'G':
-      if (queue_.empty()) return broken(verdict);
+      if (queue_.empty() ||
+          (queue_.front().want != Want::execute && queue_.front().want != Want::query))
+        return broken(verdict);
       begin_copy();
       return verdict;
     case 'W':

@@ -5,6 +5,7 @@
 // Pure.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 
 #include "base/ring.h"
 
@@ -80,6 +81,9 @@ class Pipeline {
   std::size_t size() const { return queue_.size(); }
   // How many ReadyForQuery are owed.
   unsigned groups() const { return groups_; }
+  // Which group of messages what is sent now belongs to: groups are ended by Sync, Query and
+  // function call, and succeed or are skipped together.
+  std::uint32_t group() const { return group_; }
   bool copying_in() const { return copy_open_; }
   // True when no message sent so far needs a further Sync: each belongs to a group that has its
   // end. While this is false the server is in an implicit transaction, or skips what it is sent,
@@ -97,6 +101,12 @@ class Pipeline {
   Verdict reply(char tag, Effects& effects);
   // If the next entry is to be answered by pgweir: takes it and gives its reply's tag, else 0.
   char invented(Effects& effects);
+  // The entries of the only group that is owed, if that is exactly these kinds and nothing came of
+  // any yet.
+  bool owes_only(std::initializer_list<Want> wants) const;
+  std::uint8_t flags_at(std::size_t i) const { return queue_.at(i).flags; }
+  // All that is owed is nobody's but pgweir's from now on.
+  void make_ours_quiet();
   // The connection is gone: nothing will be answered.
   void abandon(Effects& effects);
 
@@ -118,6 +128,7 @@ class Pipeline {
   bool copying_ = false;    // CopyInResponse was seen for the front entry
   bool copy_open_ = false;  // ... and the client has not sent its end yet
   unsigned groups_ = 0;
+  std::uint32_t group_ = 0;
   bool unsynced_ = false;
   bool skipping_ = false;
 };

@@ -32,7 +32,7 @@ enum class Effect : std::uint8_t {
   set,             // SET: also SET LOCAL, which only the text tells
   reset,           // RESET: of one setting or of all, which only the text tells
   schema,          // DDL: the meaning of prepared statements may have changed
-  dirty,           // leaves state behind: LISTEN, PREPARE, LOAD, DO, CALL, DECLARE CURSOR, ...
+  dirty,           // leaves state behind: LISTEN, PREPARE, LOAD, DO, CALL, ...
   deallocate,      // DEALLOCATE name
   deallocate_all,  // DEALLOCATE ALL, DISCARD PLANS keeps the names and is `none`
   discard_all

@@ -35,6 +35,10 @@ std::unexpected<Error> Login::no_password(std::string_view method) {
                      "this user in auth.file."));
 }
 
+std::unexpected<Error> Login::unproven() {
+  return fail(Code::protocol, "PostgreSQL ended SCRAM without proving that it knows the secret");
+}
+
 Result<Login::Next> Login::message(char tag, Bytes body, const std::string& nonce,
                                    std::string& out) {
   wire::Reader in(body);
@@ -58,6 +62,7 @@ Result<Login::Next> Login::message(char tag, Bytes body, const std::string& nonc
         return fail(Code::protocol, "PostgreSQL sent a BackendKeyData of {} bytes", body.size());
       return Next::more;
     case 'Z':
+      if (scram_ && !proven_) return unproven();
       return Next::ready;
     default:
       return fail(Code::protocol, "PostgreSQL sent message {} while pgweir logs in",
@@ -72,9 +77,7 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
   if (!in.ok()) return fail(Code::protocol, "PostgreSQL sent a malformed authentication request");
   switch (kind) {
     case wire::kAuthOk:
-      if (scram_ && !proven_)
-        return fail(Code::protocol,
-                    "PostgreSQL ended SCRAM without proving that it knows the secret");
+      if (scram_ && !proven_) return unproven();
       return Next::more;
     case wire::kAuthPassword:
       if (credentials_.password) {
@@ -101,6 +104,7 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
       return Next::more;
     }
     case wire::kAuthSasl: {
+      if (scram_) return fail(Code::protocol, "PostgreSQL began SCRAM twice");
       bool offered = false;
       for (Bytes name = in.text(); in.ok() && !name.empty(); name = in.text())
         offered |= name == auth::kScramSha256;
@@ -116,7 +120,8 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
     case wire::kAuthSaslContinue:
       return sasl_continue(data, out);
     case wire::kAuthSaslFinal:
-      if (!scram_) return fail(Code::protocol, "PostgreSQL ended SCRAM before it began");
+      if (!answered_ || proven_)
+        return fail(Code::protocol, "PostgreSQL sent the end of SCRAM where it cannot be");
       PGW_DO(scram_->verify(data));
       proven_ = true;
       return Next::more;
@@ -129,7 +134,8 @@ Result<Login::Next> Login::authentication(Bytes body, const std::string& nonce, 
 }
 
 Result<Login::Next> Login::sasl_continue(Bytes data, std::string& out) {
-  if (!scram_) return fail(Code::protocol, "PostgreSQL continued SCRAM before it began");
+  if (!scram_ || challenge_)
+    return fail(Code::protocol, "PostgreSQL sent a SCRAM challenge where it cannot be");
   PGW_TRY(challenge, scram_->challenge(data));
   challenge_ = challenge;
   if (credentials_.password ||
@@ -151,6 +157,7 @@ Done Login::derived(const auth::ScramKeys& keys, std::string& out) {
     definite_ = true;
     return std::unexpected(std::move(final).error());
   }
+  answered_ = true;
   wire::write_sasl(out, *final);
   return {};
 }

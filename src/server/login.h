@@ -38,12 +38,14 @@ class Login {
   Result<Next> authentication(Bytes body, const std::string& nonce, std::string& out);
   Result<Next> sasl_continue(Bytes data, std::string& out);
   std::unexpected<Error> refused(Bytes body);
+  static std::unexpected<Error> unproven();
   std::unexpected<Error> no_password(std::string_view method);
 
   Credentials credentials_;
   std::optional<auth::ScramClient> scram_;
   std::optional<auth::ScramChallenge> challenge_;
-  bool proven_ = false;  // SCRAM: the server has proven that it knows the secret too
+  bool answered_ = false;  // SCRAM: our proof was sent
+  bool proven_ = false;    // SCRAM: the server has proven that it knows the secret too
   bool definite_ = false;
 };
 

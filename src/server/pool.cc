@@ -64,6 +64,10 @@ void Pool::retire_all(const char* why) {
   for (auto& [server, owned] : servers_) server->lifetime = 1us;
 }
 
+void Pool::shed_statements() {
+  for (auto& [server, owned] : servers_) server->shed_statements();
+}
+
 void Pool::acquire(Tenant& tenant) {
   tenant.waits_since = context_.loop.now();
   waiters_.push_back(tenant);

@@ -65,6 +65,8 @@ class Pool {
   std::string host() const { return fmt::format("{}:{}", upstream().host, upstream().port); }
   // After a reload. Servers to another place than before are closed when they are free.
   void configure(config::SnapshotPtr snapshot, const config::Database& settings);
+  // Prepared statements take too much memory: every server forgets its own when it is free.
+  void shed_statements();
   // Closes what is free, and the rest when it comes back.
   void retire_all(const char* why);
   About about() const { return {.client = {}, .user = user_, .database = database_, .app = {}}; }

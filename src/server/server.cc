@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "server/pool.h"
+#include "wire/read.h"
 #include "wire/write.h"
 
 namespace pgw::server {
@@ -37,7 +38,7 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     for (auto n = prepared_.count(); n > pool_.settings().server_statements; --n) {
       relay::Statement* statement = prepared_.oldest();
       wire::write_close(out, 'S', statement->server_name());
-      prepared_.close_sent(*statement, group_);
+      prepared_.close_sent(*statement, pipeline_.group());
       pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
     }
     wire::write_sync(out);
@@ -73,6 +74,45 @@ void Server::query(std::string_view text) {
   expect({.want = Want::query, .flags = kQuiet});
 }
 
+void Server::begin_group_of(const relay::StatementRef& statement) {
+  remembers_ = true;
+  group_sent_.clear();
+  group_statement_ = statement;
+}
+
+void Server::remember(Bytes bytes) {
+  static constexpr std::size_t kMost = 16 * 1024;
+  if (group_sent_.size() + bytes.size() > kMost) {
+    remembers_ = false;
+    return;
+  }
+  group_sent_ += bytes;
+}
+
+// "cached plan must not change result type": the table has changed since the statement was
+// prepared. Outside of a transaction, in a group that asks for the shape of its result (so the
+// client learns the new one) and does nothing else, PostgreSQL has done nothing yet: the statement
+// is prepared anew and the group sent again.
+bool Server::heal(Bytes error) {
+  if (!remembers_ || !tenant_ || status_ != 'I' || !group_statement_) return false;
+  if (!pipeline_.owes_only({Want::bind, Want::describe_portal, Want::execute, Want::sync}))
+    return false;
+  const auto fields = wire::read_fields(error);
+  if (fields.sqlstate != "0A000" || fields.routine != "RevalidateCachedQuery") return false;
+  remembers_ = false;
+  const auto execute_flags = pipeline_.flags_at(2);
+  // The error ends the group that failed; its ReadyForQuery is pgweir's.
+  pipeline_.make_ours_quiet();
+  const std::string again = std::exchange(group_sent_, {});
+  replay(group_statement_, true);
+  send(again);
+  expect({.want = Want::bind, .flags = Expected::renamed});
+  expect({.want = Want::describe_portal});
+  expect({.want = Want::execute, .flags = execute_flags});
+  expect({.want = Want::sync});
+  return true;
+}
+
 // The same as query(), for a session in which the client may have an unnamed statement, which a
 // simple query would drop.
 void Server::reset_to(std::string_view sql) {
@@ -98,25 +138,23 @@ void Server::expect(Expected entry) {
     return;
   }
   pipeline_.push(entry);
-  if (relay::Pipeline::ends_group(entry.want)) ++group_;
 }
 
 void Server::send_sync() {
   if (!pipeline_.push_sync()) return;
-  ++group_;
   static constexpr char kSync[] = {'S', 0, 0, 0, 4};
   send(Bytes(kSync, sizeof kSync));
 }
 
 void Server::replay(const relay::StatementRef& statement, bool close_first) {
   std::string out;
-  if (close_first && prepared_.has(statement, group_) != Prepared::Has::no) {
+  if (close_first && prepared_.has(statement, pipeline_.group()) != Prepared::Has::no) {
     wire::write_close(out, 'S', statement->server_name());
-    prepared_.close_sent(*statement, group_);
+    prepared_.close_sent(*statement, pipeline_.group());
     expect({.want = Want::close, .flags = Expected::ours | Expected::server_op});
   }
   wire::write_parse(out, statement->server_name(), statement->text(), statement->types());
-  prepared_.parse_sent(statement, group_);
+  prepared_.parse_sent(statement, pipeline_.group());
   expect({.want = Want::parse, .flags = Expected::ours | Expected::server_op | Expected::renamed});
   send(out);
 }
@@ -178,6 +216,14 @@ void Server::clean() {
   context_.loop.arm(timer_, pool_.settings().cancel_timeout);
   if (status_ != 'I') query("ROLLBACK");
   query("DISCARD ALL");
+}
+
+void Server::shed_statements() {
+  if (prepared_.count() == 0) return;
+  dirty_ = true;  // DISCARD ALL drops them
+  if (!may_be_lent()) return;
+  in_idle.unlink();
+  clean();
 }
 
 void Server::become_idle() {

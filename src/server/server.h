@@ -52,7 +52,10 @@ class Server final : net::StreamSink, relay::Effects {
   // the profile is to learn what PostgreSQL reports. Only while nothing is owed and outside of
   // transactions.
   bool prepare(const relay::ProfilePtr& profile, bool session);
-  void send(Bytes bytes) { stream_->send(bytes); }
+  void send(Bytes bytes) {
+    if (remembers_) remember(bytes);
+    stream_->send(bytes);
+  }
   // One more reply will come; call it before or after the send of its message, in the order of
   // messages.
   void expect(relay::Expected entry);
@@ -65,13 +68,16 @@ class Server final : net::StreamSink, relay::Effects {
   void replay(const relay::StatementRef& statement, bool close_first);
   relay::Pipeline& pipeline() { return pipeline_; }
   Prepared& prepared() { return prepared_; }
-  std::uint32_t group() const { return group_; }
+  std::uint32_t group() const { return pipeline_.group(); }
   char status() const { return status_; }
   // Whether the next message would find another client's settings, or none.
   bool needs_prepare(const relay::ProfilePtr& profile) const { return profile_ != profile; }
   std::size_t queued() const { return stream_->queued(); }
   void pause() { stream_->pause(); }
   void resume() { stream_->resume(); }
+  // What is sent from now on belongs to a group that begins with a Bind of `statement`: kept, as
+  // long as it is short, in case that PostgreSQL says that its plan is out of date.
+  void begin_group_of(const relay::StatementRef& statement);
   // Whose unnamed statement is on this server: any number that the client knows as its own; 0:
   // nobody's.
   std::uint64_t unnamed = 0;
@@ -87,6 +93,7 @@ class Server final : net::StreamSink, relay::Effects {
   // --- for the pool ---
   void lend(Tenant& tenant);
   void close(const char* why, bool broken_frame = false);
+  void shed_statements();
   bool may_be_lent() const { return state_ == State::idle && cancels_ == 0; }
   std::uint32_t lease() const { return lease_; }
   void cancel_ended(bool reached);
@@ -124,6 +131,8 @@ class Server final : net::StreamSink, relay::Effects {
   void ready();
   void clean();
   void become_idle();
+  void remember(Bytes bytes);
+  bool heal(Bytes error);
   void query(std::string_view text);
   void reset_to(std::string_view sql);
   void lose(const Error& why);
@@ -150,11 +159,14 @@ class Server final : net::StreamSink, relay::Effects {
   bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;
+  bool remembers_ = false;
+  bool healed_ = false;     // the error at hand was dealt with
+  std::string group_sent_;  // of the group that begins with a Bind of group_statement_
+  relay::StatementRef group_statement_;
   bool dying_ = false;                   // PostgreSQL has said goodbye
   bool session_ = false;                 // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server
   std::vector<std::pair<std::string, std::string>> extra_;
-  std::uint32_t group_ = 0;
   std::uint32_t lease_ = 0;    // counts the clients it was lent to
   std::uint32_t cancels_ = 0;  // CancelRequests under way
   std::uint32_t pid_ = 0;

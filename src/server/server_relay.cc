@@ -132,6 +132,7 @@ Bytes Server::finish_carry(Bytes bytes) {
 
 bool Server::frame(Bytes message, const char*& run) {
   const char tag = message[0];
+  healed_ = tag == 'E' && heal(message.substr(wire::kHeaderBytes));
   auto verdict = pipeline_.reply(tag, *this);
   // A goodbye after the end of a transaction is none of the client's business, unless the server is
   // its own for good.
@@ -183,6 +184,7 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       status_ = body[0];
       ready_seen_ = true;
       in_request_ = 0;
+      remembers_ = remembers_ && !pipeline_.quiet();
       if (bulk_) stream_->expect_bulk(bulk_ = false);
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
         learning_->reported = reported_;
@@ -204,8 +206,12 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       return true;
     }
     case 'E': {
+      if (healed_) return true;
       unnamed = 0;  // it may have been its Parse that failed, or that was skipped
       const auto fields = wire::read_fields(body);
+      // Whoever prepares this text from now on must not be given the old statement.
+      if (fields.sqlstate == "0A000" && fields.routine == "RevalidateCachedQuery" && tenant_)
+        tenant_->schema_changed();
       if (fields.severity == "FATAL" || fields.severity == "PANIC") {
         dying_ = true;
         fatal_told_ = verdict.forward && tenant_;

@@ -195,7 +195,7 @@ std::vector<std::string> split_words(std::string_view text) {
     }
     std::string word;
     for (; at < text.size() && kBlanks.find(text[at]) == std::string_view::npos; ++at) {
-      if (text[at] == '\\' && at + 1 < text.size()) ++at;
+      if (text[at] == '\\' && ++at == text.size()) break;  // with nothing behind it, it is dropped
       word += text[at];
     }
     words.push_back(std::move(word));

@@ -97,7 +97,8 @@ TEST(ReadBindFront, NeedsBothNamesAndNothingElse) {
 
 TEST(ReadTarget, StatementOrPortal) {
   for (const char kind : {'S', 'P'}) {
-    const auto got = read_target(kind + "name\0"s);
+    const auto body = kind + "name\0"s;
+    const auto got = read_target(body);
     ASSERT_TRUE(got);
     EXPECT_EQ(got->kind, kind);
     EXPECT_EQ(got->name, "name");
@@ -197,7 +198,8 @@ TEST(ReadStartup, EncryptionRequestsAreEightBytes) {
 TEST(ReadStartup, CancelKeys) {
   for (const std::size_t bytes : std::initializer_list<std::size_t>{0, 3, 4, 5, 32, 256, 257}) {
     const std::string key(bytes, 'k');
-    const auto got = read_startup(packet(kCancelCode, "\x01\x02\x03\x04" + key));
+    const auto whole = packet(kCancelCode, "\x01\x02\x03\x04" + key);
+    const auto got = read_startup(whole);
     ASSERT_EQ(got.has_value(), bytes >= 4 && bytes <= 256) << bytes;
     if (!got) continue;
     EXPECT_EQ(got->cancel_pid, 0x01020304u);

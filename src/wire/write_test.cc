@@ -43,8 +43,8 @@ TEST(Write, ToAClient) {
   EXPECT_EQ(written(write_auth, kAuthOk, ""), "R\0\0\0\x08\0\0\0\0"sv);
   EXPECT_EQ(written(write_auth, kAuthMd5, "salt"), "R\0\0\0\x0c\0\0\0\5salt"sv);
   EXPECT_EQ(written(write_negotiate, 1, {"_pq_.a", "_pq_.b"}),
-            "v\0\0\0\x1a\0\0\0\1\0\0\0\2_pq_.a\0_pq_.b\0"sv);
-  EXPECT_EQ(written(write_negotiate, 0, {}), "v\0\0\0\x0c\0\0\0\0\0\0\0\0"sv);
+            "v\0\0\0\x1a\0\3\0\1\0\0\0\2_pq_.a\0_pq_.b\0"sv);
+  EXPECT_EQ(written(write_negotiate, 0, {}), "v\0\0\0\x0c\0\3\0\0\0\0\0\0"sv);
 }
 
 TEST(Write, ToAServer) {
