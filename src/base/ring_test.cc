@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <deque>
-#include <random>
 
 namespace pgw::base {
 namespace {
@@ -82,7 +82,8 @@ TEST(Ring, MayBeUsedAgainAfterClearAndRelease) {
 }
 
 TEST(Ring, DoesAsADequeDoes) {
-  std::mt19937 chance(1);
+  std::uint32_t state = 1;
+  const auto chance = [&state] { return (state = state * 1664525 + 1013904223) >> 8; };
   Ring<int> ring;
   std::deque<int> model;
   for (int i = 0; i < 20'000; ++i) {

@@ -44,9 +44,8 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
   stream_->send(greeting);
   pending_ = std::move(early);
   if (replication_) {
-    waits_since = worker_.loop().now();
     update_reading();
-    return ask_for_private();
+    return pool_.acquire_private(*this, *replication_);
   }
   refresh_idle_timer();
   if (profile_->known) {
@@ -56,15 +55,6 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
   }
   update_reading();
   pool_.acquire(*this);
-}
-
-void Client::ask_for_private() {
-  if (pool_.acquire_private(*this, *replication_)) return;
-  if (worker_.loop().now() - waits_since >= pool_.settings().pool_timeout)
-    return end(pool_.timed_out_error(*this));
-  idle_timer_ = std::make_unique<net::Timer>(
-      [](void* self) { static_cast<Client*>(self)->ask_for_private(); }, this);
-  worker_.loop().arm(*idle_timer_, 50ms);
 }
 
 // What PostgreSQL sends after AuthenticationOk.
@@ -122,6 +112,12 @@ void Client::idle(char status) {
 void Client::progressed() {
   if (server_->pipeline().skipping()) barrier_ = false;  // what it was for has been skipped
   if (!stalled_ || barrier_ || server_->pipeline().groups() > 0) return;
+  stalled_ = false;
+  serve({});
+}
+
+void Client::cancel_over() {
+  if (!stalled_) return;
   stalled_ = false;
   serve({});
 }
@@ -243,7 +239,7 @@ void Client::drain(const Error& why) {
   leaving_ = std::make_unique<Error>(why);
 }
 
-void Client::leave(const Error* why) {
+void Client::leave(const Error* why, bool orderly) {
   if (phase_ == Phase::gone) return;
   phase_ = Phase::gone;
   pool_.leave(*this);
@@ -257,7 +253,7 @@ void Client::leave(const Error* why) {
     if (clean) {
       server->give_back(mode_ == config::Mode::session);
     } else {
-      server->abandon(skip_ > 0 && !skip_drop_);
+      server->abandon(skip_ > 0 && !skip_drop_, !orderly);
     }
   }
   if (why) {

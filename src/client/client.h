@@ -66,16 +66,17 @@ class Client final : net::StreamSink, server::Tenant {
   void replay_failed(const Error& why) override;
   void idle(char status) override;
   void progressed() override;
+  void cancel_over() override;
   void lost(const Error& why, bool told) override;
   void server_drained() override;
   std::size_t client_queued() const override;
   About about() const override;
 
   void welcome(const relay::Settings& reported);
-  void ask_for_private();
   void release();
   void maybe_release();
-  void leave(const Error* why);
+  // `orderly`: the client said goodbye, so what it has sent is still carried out.
+  void leave(const Error* why, bool orderly = false);
   void refresh_idle_timer();
   void update_reading();
 

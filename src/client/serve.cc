@@ -151,7 +151,7 @@ Client::Step Client::open(const Frame& frame) {
     serving_ = false;
     cut();
     skip_ = 0;
-    leave(nullptr);
+    leave(nullptr, true);
     return Step::stop;
   }
   if (cancelled_ || discarding_) return discard(frame);
@@ -260,6 +260,8 @@ Client::Step Client::without_server(const Frame& frame) {
 // A message that begins a group: the place to take breath.
 Client::Step Client::begin_group() {
   const auto& pipeline = server_->pipeline();
+  // A cancel that is under way is meant for what was sent before, never for this.
+  if (server_->cancelling()) return wait_for_replies(false);
   if (!pipeline.quiet()) {
     if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&

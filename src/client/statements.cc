@@ -66,7 +66,7 @@ bool Client::answer_alone(const Frame& frame) {
 }
 
 Client::Step Client::on_parse(const Frame& frame) {
-  if (!frame.whole) {
+  if (!frame.whole || frame.total > worker_.settings().max_statement_bytes) {
     return end_with(
         std::move(Error(Code::too_large,
                         fmt::format("a statement of {} bytes is over the limit of {} bytes",
@@ -139,7 +139,8 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   if (has == Prepared::Has::unsure) return wait_for_replies(false);
   cut();
   // Only where nothing can have gone wrong before may pgweir answer for PostgreSQL.
-  if (has == Prepared::Has::yes && server_->status() != 'E' && server_->pipeline().groups() == 0) {
+  if (has == Prepared::Has::yes && server_->status() != 'E' && server_->pipeline().groups() == 0 &&
+      !server_->pipeline().copying_in()) {
     names().define(name, std::move(value), group);
     server_->expect({.want = Want::invent, .flags = Expected::client_op, .tag = '1'});
     server_->deliver_invented();
@@ -265,6 +266,13 @@ Client::Step Client::on_close(const Frame& frame) {
     return pass(Want::close, flags);
   }
   cut();
+  if (server_->pipeline().copying_in()) {  // it makes the COPY fail, and so it must be sent
+    std::string out;
+    wire::write_close(out, 'S', "pgweir_gone");
+    server_->send(out);
+    server_->expect({.want = Want::close, .flags = flags});
+    return Step::drop;
+  }
   server_->expect({.want = Want::invent, .flags = flags, .tag = '3'});
   server_->deliver_invented();
   return Step::drop;

@@ -11,6 +11,7 @@ Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address&
     : pool_(pool),
       server_(server),
       lease_(server->lease()),
+      answered_(server->answered()),
       timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
   wire::write_cancel(request_, pid, key);
   context.loop.arm(timer_, pool.settings().cancel_timeout);
@@ -20,7 +21,8 @@ Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address&
 // The query that was meant may have ended meanwhile: then there is nothing to cancel any more.
 void Cancel::on_connected() {
   const bool meant = server_ && server_->lease() == lease_ &&
-                     (server_->private_tenant() || !server_->pipeline().empty());
+                     (server_->private_tenant() ||
+                      (!server_->pipeline().empty() && server_->answered() == answered_));
   if (!meant) return over(true);
   sent_ = true;
   stream_->send(request_);

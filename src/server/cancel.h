@@ -29,6 +29,7 @@ class Cancel final : net::StreamSink {
   Pool& pool_;
   Server* server_;
   std::uint32_t lease_;
+  std::uint32_t answered_;
   std::string request_;
   bool sent_ = false;
   net::Timer timer_;

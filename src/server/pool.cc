@@ -134,14 +134,14 @@ bool Pool::too_old(const Server& server) const {
 void Pool::open_servers() {
   const auto& set = settings();
   const Time now = context_.loop.now();
-  while (opening_ < waiting_ && opening_ < set.connect_parallel && servers_.size() < most()) {
+  while (opening_ < waiting_ && opening_ < set.connect_parallel && servers_.size() < places()) {
     if (now < no_connect_before_) {
       if (!connect_timer_.armed()) context_.loop.arm(connect_timer_, no_connect_before_ - now);
       return;
     }
     auto made = std::make_unique<Server>(context_, *this);
     Server& server = *made;
-    server.overflow = servers_.size() >= set.pool_size;
+    server.overflow = servers_.size() >= set.pool_size + private_;
     server.lifetime = pool::jittered(set.pool_recycle, context_.random.share());
     if (server.overflow) context_.gauges.overflow.add(1);
     servers_.emplace(&server, std::move(made));
@@ -150,26 +150,21 @@ void Pool::open_servers() {
   }
 }
 
-void Pool::login_succeeded() {
-  --opening_;
+void Pool::login_succeeded(const Server& server) {
+  if (!server.is_private()) --opening_;
   backoff_.succeeded();
   no_connect_before_ = {};
   last_failure_.reset();
   last_definite_ = false;
 }
 
-bool Pool::acquire_private(Tenant& tenant,
+void Pool::acquire_private(Tenant& tenant,
                            std::vector<std::pair<std::string, std::string>> parameters) {
-  if (servers_.size() >= most()) {
-    if (Server* unused = idle_.back()) unused->close("its place is needed");
-    return false;
-  }
   auto made = std::make_unique<Server>(context_, *this);
   Server& server = *made;
   servers_.emplace(&server, std::move(made));
-  ++opening_;
+  ++private_;
   server.connect_for(tenant, std::move(parameters));
-  return true;
 }
 
 void Pool::abandon_private(Tenant& tenant) {
@@ -181,7 +176,7 @@ void Pool::abandon_private(Tenant& tenant) {
 }
 
 void Pool::login_failed(Server& server, const Error& why, bool definite) {
-  --opening_;
+  if (!server.is_private()) --opening_;
   if (Tenant* tenant = server.private_tenant()) {
     bury(server);
     return tenant->refused(why);
@@ -216,6 +211,7 @@ void Pool::server_gone(Server& server) {
 void Pool::bury(Server& server) {
   server.in_idle.unlink();
   if (server.overflow) context_.gauges.overflow.add(-1);
+  if (server.is_private()) --private_;
   for (auto& [cancel, owned] : cancels_)
     if (cancel->server() == &server) cancel->forget_server();
   auto node = servers_.extract(&server);
@@ -277,7 +273,7 @@ void Pool::maintain() {
     const Duration unused = now - at->idle_since();
     const bool extra = total > set.pool_size;
     const Duration limit = extra ? set.overflow_idle_timeout : set.server_idle_timeout;
-    if (too_old(*at) || (limit > 0us && unused >= limit) || total > most()) {
+    if (too_old(*at) || (limit > 0us && unused >= limit) || total > places()) {
       --total;
       at->close("nobody needs it");
       server = idle_.back();

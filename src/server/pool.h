@@ -33,18 +33,17 @@ class Pool {
   // refused(), never from inside it.
   void acquire(Tenant& tenant);
   void leave(Tenant& tenant);  // waits no longer
-  // A server of the tenant's own, for replication: it has a place in the pool, and is never anybody
-  // else's. granted() or refused() follows, never from inside this call. False: the pool is full at
-  // the moment (what is free is being closed to make room): ask again. A tenant that dies before it
-  // is granted one calls abandon_private().
-  bool acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
+  // A server of the tenant's own, for replication: counted, but not within pool_size (PostgreSQL
+  // counts these connections apart, too: max_wal_senders). granted() or refused() follows, never
+  // from inside this call. A tenant that dies before it is granted one calls abandon_private().
+  void acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   void abandon_private(Tenant& tenant);
   bool has_waiters() const { return !waiters_.empty(); }
 
   // --- from servers ---
   void server_free(Server& server);
   void server_gone(Server& server);
-  void login_succeeded();
+  void login_succeeded(const Server& server);
   void login_failed(Server& server, const Error& why, bool definite);
   void cancel(Server& server, const net::Address& address, std::uint32_t pid,
               const std::string& key);
@@ -100,6 +99,7 @@ class Pool {
   void cancel_over(Cancel& cancel, bool reached);
   bool too_old(const Server& server) const;
   std::size_t most() const { return std::size_t{settings().pool_size} + settings().max_overflow; }
+  std::size_t places() const { return most() + private_; }
 
   Context& context_;
   config::SnapshotPtr snapshot_;  // keeps database_settings_ alive
@@ -113,6 +113,7 @@ class Pool {
   List<Server, &Server::in_idle> idle_;  // most recently used first
   List<Tenant, &Tenant::waiting> waiters_;
   std::size_t waiting_ = 0;
+  std::size_t private_ = 0;  // of servers_, those for replication
   bool serving_ = false;
   std::unordered_map<Cancel*, std::unique_ptr<Cancel>> cancels_;
   pool::Backoff backoff_;

@@ -188,16 +188,16 @@ void Server::give_back(bool session) {
 
 // The client vanished. What the server still does for it is cancelled, its transaction rolled back,
 // its state discarded; only then is the server anybody else's.
-void Server::abandon(bool broken_frame) {
+void Server::abandon(bool broken_frame, bool hurry) {
   PGW_ASSERT(state_ == State::leased);
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
-  if (!pipeline_.empty()) cancel();
+  if (!pipeline_.empty() && hurry) cancel();
   if (broken_frame) return close("a client vanished in the middle of a message", true);
   state_ = State::cleaning;
   dirty_ = true;
   stream_->resume();
-  context_.loop.arm(timer_, pool_.settings().cancel_timeout);
+  if (hurry) context_.loop.arm(timer_, pool_.settings().cancel_timeout);
   if (pipeline_.copying_in()) {
     std::string out;
     wire::write_copy_fail(out, "the client is gone");
@@ -244,6 +244,7 @@ void Server::cancel_ended(bool reached) {
   --cancels_;
   if (!reached && state_ != State::closing) return close("a cancel request for it did not end");
   if (may_be_lent()) pool_.server_free(*this);
+  if (tenant_ && cancels_ == 0) tenant_->cancel_over();
 }
 
 // Goodbye, and no word to its pool before PostgreSQL has closed the connection too: until then it

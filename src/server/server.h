@@ -39,6 +39,7 @@ class Server final : net::StreamSink, relay::Effects {
   // either side ends.
   void connect_for(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   Tenant* private_tenant() const { return private_ ? tenant_or_waiting_ : nullptr; }
+  bool is_private() const { return private_; }
   void leave_private();
   const relay::Settings& reported() const { return reported_; }
   State state() const { return state_; }
@@ -85,10 +86,14 @@ class Server final : net::StreamSink, relay::Effects {
   // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has
   // taken it.
   void cancel();
+  bool cancelling() const { return cancels_ > 0; }
+  // How many groups of messages have been answered; tells whether a query is still the same.
+  std::uint32_t answered() const { return pipeline_.group() - pipeline_.groups(); }
   // The client is done with it (nothing is owed, no transaction is open), or gone. `broken_frame`:
   // part of a message was sent and its rest will never come.
   void give_back(bool session);
-  void abandon(bool broken_frame);
+  // `hurry`: nobody waits for what it does, so it is cancelled.
+  void abandon(bool broken_frame, bool hurry);
 
   // --- for the pool ---
   void lend(Tenant& tenant);

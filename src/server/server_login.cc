@@ -104,7 +104,7 @@ bool Server::login_message(char tag, Bytes body) {
     login_.reset();
     context_.gauges.reached.add(1);
     context_.gauges.failing.store(false, std::memory_order_relaxed);
-    pool_.login_succeeded();
+    pool_.login_succeeded(*this);
     if (private_) {
       timer_.disarm();
       state_ = State::leased;

@@ -38,6 +38,8 @@ class Tenant {
   // The server's connection is gone; the lease with it. `said` is what PostgreSQL gave as reason
   // and was delivered already, or empty.
   virtual void lost(const Error& why, bool told) = 0;
+  // The CancelRequests for this server have ended: further queries may be sent.
+  virtual void cancel_over() = 0;
   // The server takes bytes again, after server.queued() was too much.
   virtual void server_drained() = 0;
   virtual std::size_t client_queued() const = 0;
