@@ -202,14 +202,14 @@ void Client::lost_all_statements() {
 
 void Client::schema_changed() { pool_.schema_changed(); }
 
-void Client::cancel(std::uint32_t key) {
+void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
   if (key == key_ && phase_ == Phase::serving && waiting.linked()) {
     pool_.leave(*this);
     cancelled_ = true;
     return serve({});
   }
   if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
-  server_->cancel();
+  server_->cancel(std::move(ticket));
 }
 
 // PostgreSQL is gone, and so is what the client had there: it must connect again, as without

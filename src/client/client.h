@@ -33,7 +33,8 @@ class Client final : net::StreamSink, server::Tenant {
   // `early`: bytes that it has sent already.
   void start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early);
   // A CancelRequest with this client's key.
-  void cancel(std::uint32_t key);
+  // `ticket` is let go when the cancel has had its effect, or has none.
+  void cancel(std::uint32_t key, std::shared_ptr<void> ticket);
   // Told to leave as soon as its transaction is over; at once if it has none.
   void drain(const Error& why);
   // Ends it now.

@@ -94,6 +94,27 @@ bool Login::startup() {
   return greet(packet);
 }
 
+// The connection is closed when the cancel is over, as PostgreSQL does it: a client that waits for
+// that may send its next query without fear for it.
+void Login::cancel(std::uint32_t pid, Bytes key) {
+  struct Ticket {
+    net::Loop& loop;
+    Login* login;
+    std::weak_ptr<bool> alive;
+    Ticket(net::Loop& its_loop, Login* its_login, std::weak_ptr<bool> its_alive)
+        : loop(its_loop), login(its_login), alive(std::move(its_alive)) {}
+    ~Ticket() {
+      loop.post([login = login, alive = std::move(alive)] {
+        if (!alive.expired()) login->finish();
+      });
+    }
+  };
+  step_ = Step::busy;
+  if (key.size() != 4) return finish();
+  worker_.route_cancel(pid, get_u32(key.data()),
+                       std::make_shared<Ticket>(worker_.loop(), this, alive_));
+}
+
 bool Login::greet(Bytes bytes) {
   auto packet = wire::read_startup(bytes);
   if (!packet) {
@@ -110,9 +131,7 @@ bool Login::greet(Bytes bytes) {
     return true;
   }
   if (packet->code == wire::kCancelCode) {
-    if (packet->cancel_key.size() == 4)
-      worker_.route_cancel(packet->cancel_pid, get_u32(packet->cancel_key.data()));
-    finish();
+    cancel(packet->cancel_pid, packet->cancel_key);
     return false;
   }
   std::vector<std::string> unknown;

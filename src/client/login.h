@@ -29,6 +29,7 @@ class Login final : net::StreamSink {
   void next();
   bool startup();
   bool greet(Bytes packet);
+  void cancel(std::uint32_t pid, Bytes key);
   bool answer();
   void ask();
   void ask_scram();

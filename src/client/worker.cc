@@ -163,17 +163,19 @@ std::uint32_t Worker::fresh_pid() {
   }
 }
 
-void Worker::route_cancel(std::uint32_t pid, std::uint32_t key) {
+void Worker::route_cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket) {
   const auto index = pid >> kPidBits;
   if (index >= shared_.workers.size()) return;
   Worker& home = *shared_.workers[index];
-  if (&home == this) return cancel(pid, key);
-  home.loop().post([&home, pid, key] { home.cancel(pid, key); });
+  if (&home == this) return cancel(pid, key, std::move(ticket));
+  home.loop().post([&home, pid, key, ticket = std::move(ticket)]() mutable {
+    home.cancel(pid, key, std::move(ticket));
+  });
 }
 
-void Worker::cancel(std::uint32_t pid, std::uint32_t key) {
+void Worker::cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket) {
   const auto found = clients_.find(pid);
-  if (found != clients_.end()) found->second->cancel(key);
+  if (found != clients_.end()) found->second->cancel(key, std::move(ticket));
 }
 
 const auth::ScramKeys* Worker::derived(const std::string& user, const std::string& password) const {

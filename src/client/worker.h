@@ -50,7 +50,8 @@ class Worker {
 
   // --- for logins and clients ---
   void place(Admission admission, std::unique_ptr<net::Stream> stream, std::string early);
-  void route_cancel(std::uint32_t pid, std::uint32_t key);
+  // `ticket` is let go, on any thread, when the cancel is over.
+  void route_cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void forget(Login& login);
   void forget(Client& client);
   const auth::ScramKeys* derived(const std::string& user, const std::string& password) const;
@@ -81,7 +82,7 @@ class Worker {
   };
   void admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early);
   server::Pool* pool_for(const Admission& admission);
-  void cancel(std::uint32_t pid, std::uint32_t key);
+  void cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void sweep();
   std::uint32_t fresh_pid();
 

@@ -7,11 +7,12 @@
 namespace pgw::server {
 
 Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
-               std::uint32_t pid, const std::string& key)
+               std::uint32_t pid, const std::string& key, std::shared_ptr<void> ticket)
     : pool_(pool),
       server_(server),
       lease_(server->lease()),
       answered_(server->answered()),
+      ticket_(std::move(ticket)),
       timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
   wire::write_cancel(request_, pid, key);
   context.loop.arm(timer_, pool.settings().cancel_timeout);
@@ -34,6 +35,7 @@ void Cancel::on_end(const Error&) { over(true); }
 void Cancel::over(bool reached) {
   timer_.disarm();
   stream_.reset();  // it calls no more
+  ticket_.reset();
   pool_.cancel_over(*this, reached || !sent_);
 }
 

@@ -16,7 +16,7 @@ class Server;
 class Cancel final : net::StreamSink {
  public:
   Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
-         std::uint32_t pid, const std::string& key);
+         std::uint32_t pid, const std::string& key, std::shared_ptr<void> ticket);
   Server* server() const { return server_; }
   void forget_server() { server_ = nullptr; }
 
@@ -31,6 +31,7 @@ class Cancel final : net::StreamSink {
   std::uint32_t lease_;
   std::uint32_t answered_;
   std::string request_;
+  std::shared_ptr<void> ticket_;
   bool sent_ = false;
   net::Timer timer_;
   std::unique_ptr<net::Stream> stream_;

@@ -283,8 +283,9 @@ void Pool::maintain() {
 }
 
 void Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid,
-                  const std::string& key) {
-  auto made = std::make_unique<Cancel>(context_, *this, &server, address, pid, key);
+                  const std::string& key, std::shared_ptr<void> ticket) {
+  auto made =
+      std::make_unique<Cancel>(context_, *this, &server, address, pid, key, std::move(ticket));
   Cancel* const cancel = made.get();
   cancels_.emplace(cancel, std::move(made));
 }

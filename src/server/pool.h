@@ -46,7 +46,7 @@ class Pool {
   void login_succeeded(const Server& server);
   void login_failed(Server& server, const Error& why, bool definite);
   void cancel(Server& server, const net::Address& address, std::uint32_t pid,
-              const std::string& key);
+              const std::string& key, std::shared_ptr<void> ticket);
   const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
   void keep_derived(auth::ScramKeys keys) { derived_ = std::move(keys); }
 

@@ -235,9 +235,9 @@ void Server::become_idle() {
   pool_.server_free(*this);
 }
 
-void Server::cancel() {
+void Server::cancel(std::shared_ptr<void> ticket) {
   ++cancels_;
-  pool_.cancel(*this, address_, pid_, key_);
+  pool_.cancel(*this, address_, pid_, key_, std::move(ticket));
 }
 
 void Server::cancel_ended(bool reached) {

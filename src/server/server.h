@@ -85,7 +85,8 @@ class Server final : net::StreamSink, relay::Effects {
   void make_dirty() { dirty_ = true; }
   // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has
   // taken it.
-  void cancel();
+  // `ticket` is let go when that is so, or the cancel came to nothing.
+  void cancel(std::shared_ptr<void> ticket = {});
   bool cancelling() const { return cancels_ > 0; }
   // How many groups of messages have been answered; tells whether a query is still the same.
   std::uint32_t answered() const { return pipeline_.group() - pipeline_.groups(); }
