@@ -33,19 +33,17 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
       const auto want = static_cast<relay::Want>(what);
       if (want == relay::Want::sync) {
         pipeline.push_sync();
-      } else {
+      } else if (!pipeline.skipping()) {  // else nothing but a Sync may be pushed
         relay::Expected entry{.want = want, .flags = static_cast<std::uint8_t>(detail)};
         owed += entry.has(relay::Expected::client_op) || entry.has(relay::Expected::server_op);
         pipeline.push(entry);
       }
     } else if (what == 'c') {
       if (pipeline.copying_in()) pipeline.push_copy_end();
-    } else if (what == 'i') {
+    } else if (what == 'i' && !pipeline.skipping()) {
       pipeline.push({.want = relay::Want::invent, .tag = '1'});
     } else {
-      const relay::Verdict verdict = pipeline.reply(detail, effects);
-      if (!verdict.known) break;
-      for (unsigned n = 0; n < verdict.syncs; ++n) pipeline.push_sync();
+      if (!pipeline.reply(detail, effects).known) break;
       while (pipeline.invented(effects) != 0) {
       }
     }

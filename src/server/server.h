@@ -169,6 +169,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool healed_ = false;     // the error at hand was dealt with
   std::string group_sent_;  // of the group that begins with a Bind of group_statement_
   relay::StatementRef group_statement_;
+  bool muted_ = false;                   // a FATAL was passed on
   bool dying_ = false;                   // PostgreSQL has said goodbye
   bool session_ = false;                 // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server

@@ -160,6 +160,11 @@ bool Server::frame(Bytes message, const char*& run) {
     tenant_->deliver_renamed_error(message);
     run = after;
   }
+  if (fatal_told_ && !muted_) {  // the last that this client hears
+    deliver(run, after);
+    run = after;
+    muted_ = true;
+  }
   const auto* next = pipeline_.front();
   if (next && next->want == Want::invent) {
     deliver(run, after);
@@ -282,7 +287,8 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
 }
 
 void Server::deliver(const char* from, const char* to) {
-  if (tenant_ && to > from) tenant_->deliver(Bytes(from, static_cast<std::size_t>(to - from)));
+  if (tenant_ && to > from && !muted_)
+    tenant_->deliver(Bytes(from, static_cast<std::size_t>(to - from)));
 }
 
 void Server::deliver_invented() {
