@@ -175,9 +175,10 @@ void Server::lend(Tenant& tenant) {
 }
 
 void Server::give_back(bool session) {
-  PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
+  if (state_ == State::closing) return;  // it was closed while the client had it
+  PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
   stream_->resume();  // it may have been paused for a slow reader
   if (dirty_ || session) {
     clean();
@@ -189,9 +190,10 @@ void Server::give_back(bool session) {
 // The client vanished. What the server still does for it is cancelled, its transaction rolled back,
 // its state discarded; only then is the server anybody else's.
 void Server::abandon(bool broken_frame, bool hurry) {
-  PGW_ASSERT(state_ == State::leased);
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
+  if (state_ == State::closing) return;
+  PGW_ASSERT(state_ == State::leased);
   if (!pipeline_.empty() && hurry) cancel();
   if (broken_frame) return close("a client vanished in the middle of a message", true);
   state_ = State::cleaning;
