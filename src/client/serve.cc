@@ -134,6 +134,8 @@ bool Client::ready_for(const Frame& frame, std::size_t& need) const {
 
 Client::Step Client::end_with(const Error& why) {
   serving_ = false;
+  cut();  // what stands before was promised to the pipeline; the server must not be left inside a
+          // message
   log(Level::info, about(), "client is disconnected: {}", why.what());
   leave(&why);
   return Step::stop;
