@@ -175,6 +175,8 @@ def check(root):
 
 def main(arguments):
     root = pathlib.Path(arguments[0]) if arguments else pathlib.Path(__file__).resolve().parents[1]
+    if (root / "ORDER").exists():  # the source folder was named: its project is meant
+        root = root.resolve().parent
     found = list(check(root))
     for path, line, rule, text in found:
         print(f"{path.relative_to(root)}:{line}: {rule}: {text}")
