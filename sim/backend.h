@@ -104,6 +104,7 @@ class Backend final : public net::StreamSink {
   void sync();
   void ready_for_query();
   void raise(std::string_view sqlstate, std::string_view text, std::string_view routine = "");
+  void no_statement(const std::string& name);
   void warn(std::string_view sqlstate, std::string_view text);
   bool plan_is_stale(const Prepared& prepared) const;
 

@@ -145,6 +145,11 @@ bool Backend::plan_is_stale(const Prepared& prepared) const {
   return s.kind == Kind::table && postgres_.tables[s.name] != prepared.version;
 }
 
+void Backend::no_statement(const std::string& name) {
+  raise("26000", name.empty() ? std::string("unnamed prepared statement does not exist")
+                              : fmt::format("prepared statement \"{}\" does not exist", name));
+}
+
 void Backend::bind(Reader in) {
   const std::string portal_name = in.text();
   const std::string name = in.text();
@@ -157,11 +162,7 @@ void Backend::bind(Reader in) {
   if (!in.ok() || !in.at_end()) return refuse("08P01", "invalid message format");
   open_transaction();
   const auto it = prepared_.find(name);
-  if (it == prepared_.end()) {
-    return raise("26000", name.empty()
-                              ? std::string("unnamed prepared statement does not exist")
-                              : fmt::format("prepared statement \"{}\" does not exist", name));
-  }
+  if (it == prepared_.end()) return no_statement(name);
   portal.prepared = it->second;
   const auto& statements = portal.prepared.statements;
   if (portal.prepared.types.size() != static_cast<std::size_t>(params))
@@ -188,8 +189,7 @@ void Backend::describe_message(Reader in) {
   int format = 0;
   if (what == 'S') {
     const auto it = prepared_.find(name);
-    if (it == prepared_.end())
-      return raise("26000", fmt::format("prepared statement \"{}\" does not exist", name));
+    if (it == prepared_.end()) return no_statement(name);
     prepared = &it->second;
   } else {
     const auto it = portals_.find(name);
@@ -284,11 +284,13 @@ void Backend::copy_message(const Message& m) {
     case 'H':
     case 'S':
       return;  // ignored, as the manual says
-    case 'X':
-      return leave();
     default:
-      return raise("08P01",
-                   fmt::format("unexpected message type {} during COPY from stdin", int(m.type)));
+      // It has not read the message that it refuses, so it cannot go on either.
+      put('E', error_body("ERROR", "08P01",
+                          fmt::format("unexpected message type 0x{:02X} during COPY from stdin",
+                                      static_cast<unsigned char>(m.type))));
+      return refuse("08P01",
+                    "terminating connection because protocol synchronization was lost");
   }
 }
 

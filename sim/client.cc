@@ -200,6 +200,7 @@ void Client::ready(const Message& m) {
                             readable(m, false), readable({wanted->type, wanted->body}, false),
                             wanted->sqlstate, wanted->rows.token));
   }
+  if (wanted->fatal) stage_ = Stage::condemned;
   model_.pop();
   ++answered_;
   if (m.type == 'Z') check_parameters();

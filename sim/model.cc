@@ -27,7 +27,7 @@ const Reply* Model::expected() {
       }
       continue;
     }
-    if (requests_.empty()) return nullptr;
+    if (requests_.empty() || state_.over) return nullptr;
     answering_ = std::move(requests_.front());
     requests_.pop_front();
     before_ = state_;
@@ -41,6 +41,7 @@ bool Model::matches(const Message& m) {
   if (m.type != r.type) return false;
   if (r.type == 'E' || r.type == 'N') {
     const std::string got = error_field(m.body, 'C');
+    if (r.fatal != (error_field(m.body, 'S') == "FATAL")) return false;
     return got == r.sqlstate || (r.type == 'E' && aborted_alike(got, r.sqlstate));
   }
   if (r.count > 0) {
@@ -315,7 +316,11 @@ void Model::on_copy(const Request& r) {
     case 'S':
       return;
     default:
-      return error("08P01");
+      // PostgreSQL has lost the place where the next message begins.
+      replies_.push_back({'E', "", "08P01"});
+      replies_.push_back({'E', "", "08P01"});
+      replies_.back().fatal = true;
+      state_.over = true;
   }
 }
 

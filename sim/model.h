@@ -27,6 +27,7 @@ struct Reply {
   // In an aborted block of transaction mode: the server that the block runs on need not have the
   // statement, and cannot be given it any more.
   bool or_aborted = false;
+  bool fatal = false;     // E: the connection ends with it
   bool or_stale = false;  // "cached plan must not change result type" would be right as well
 };
 
@@ -89,6 +90,7 @@ class Model {
     bool skip = false;
     bool simple = false;
     bool several = false;
+    bool over = false;  // nothing is answered any more
     bool copying = false;
     bool copy_extended = false;
     std::uint32_t copied = 0;
