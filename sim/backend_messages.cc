@@ -289,8 +289,7 @@ void Backend::copy_message(const Message& m) {
       put('E', error_body("ERROR", "08P01",
                           fmt::format("unexpected message type 0x{:02X} during COPY from stdin",
                                       static_cast<unsigned char>(m.type))));
-      return refuse("08P01",
-                    "terminating connection because protocol synchronization was lost");
+      return refuse("08P01", "terminating connection because protocol synchronization was lost");
   }
 }
 

@@ -243,8 +243,9 @@ void Client::on_end(const Error& why) {
     stage_ = Stage::finished;
     return;
   }
-  if (!may_break() && stage_ != Stage::condemned)
-    return fail(fmt::format("the connection ended: {}", why.what()));
+  // An end is told even to those who do not read, and what they have not read is lost.
+  const bool foreseen = stage_ == Stage::condemned || (paused_ && model_.ends());
+  if (!may_break() && !foreseen) return fail(fmt::format("the connection ended: {}", why.what()));
   again_or_finish();
 }
 

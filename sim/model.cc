@@ -82,6 +82,12 @@ void Model::run_ahead() {
   while (expected()) replies_.clear();
 }
 
+bool Model::ends() const {
+  Model ahead = *this;
+  ahead.run_ahead();
+  return ahead.state_.over;
+}
+
 int Model::params_of(const std::string& name) const {
   const auto it = state_.prepared.find(name);
   return it == state_.prepared.end() ? 0 : static_cast<int>(it->second.types.size());

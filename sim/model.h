@@ -45,7 +45,8 @@ class Model {
   // An error came in the place of what was expected, and was right to come.
   void interrupted();
   bool idle() { return expected() == nullptr; }
-  void run_ahead();  // takes all replies for granted
+  bool ends() const;  // the connection, with what was asked so far
+  void run_ahead();   // takes all replies for granted
 
   char status() const { return state_.block; }
   bool in_copy() const { return state_.copying; }
