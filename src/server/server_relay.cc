@@ -42,6 +42,7 @@ void Server::relay(Bytes bytes) {
   deliver(run, at);
   deliver_invented();
   if (at < end) carry_.assign(at, end);
+  if (muted_) return;  // only the end is still to come
   if (std::exchange(ready_seen_, false)) {
     ready();
   } else if (pipeline_.skipping() && tenant_) {
