@@ -184,12 +184,16 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
   }
   if (name.empty()) {
     if (server_->unnamed != value.token) {
+      const bool quiet = server_->pipeline().quiet();
       cut();
       std::string out;
       wire::write_parse(out, {}, value.statement->text(), value.statement->types());
       server_->send(out);
       server_->expect({.want = Want::parse, .flags = Expected::ours});
-      server_->unnamed = value.token;
+      // In an aborted block PostgreSQL refuses most of them: then the next use must find out anew.
+      const char status = server_->status();
+      const bool taken = status == 'I' || (status == 'T' && quiet);
+      server_->unnamed = taken ? value.token : 0;
     }
     return Step::keep;
   }
