@@ -101,6 +101,7 @@ class Client final : net::StreamSink, server::Tenant {
   bool ready_for(const Frame& frame, std::size_t& need) const;
   Step open(const Frame& frame);
   Step without_server(const Frame& frame);
+  bool begins_group(char tag) const;
   Step begin_group();
   Step on_query(const Frame& frame);
   Step on_sync();

@@ -161,7 +161,7 @@ Client::Step Client::open(const Frame& frame) {
     const Step step = without_server(frame);
     if (step != Step::keep) return step;
   }
-  if (server_->pipeline().synced()) {
+  if (server_->pipeline().synced() && begins_group(frame.tag)) {
     const Step step = begin_group();
     if (step != Step::keep) return step;
   }
@@ -223,6 +223,12 @@ Client::Step Client::discard(const Frame& frame) {
   }
   stream_->send(out);
   return Step::drop;
+}
+
+// Flush and COPY data begin nothing; and what a COPY is sent must not wait for its end.
+bool Client::begins_group(char tag) const {
+  if (tag == 'd' || tag == 'c' || tag == 'f' || tag == 'H') return false;
+  return !server_->pipeline().copying_in();
 }
 
 // keep: there is a server now.
