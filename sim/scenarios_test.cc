@@ -2,6 +2,8 @@
 // world made for it, here.
 #include <gtest/gtest.h>
 
+#include "middle.h"
+#include "request.h"
 #include "world.h"
 
 namespace pgw::sim {
@@ -25,6 +27,186 @@ TEST(Scenarios, AllPass) {
     const Verdict verdict = world.run();
     EXPECT_TRUE(verdict.passed) << s.what << ": swarm " << (s.direct ? "--direct " : "")
                                 << "--seed " << s.seed << ": " << verdict.reason;
+  }
+}
+
+// A client that sends what it is told and keeps what it gets: the messages' types, an error with
+// its SQLSTATE, ReadyForQuery with its status.
+class Hand final : public net::StreamSink {
+ public:
+  Hand(SimLoop& loop, std::uint16_t port,
+       std::vector<std::pair<std::string, std::string>> more = {})
+      : more_(std::move(more)),
+        stream_(loop.connect({net::Address::Kind::ipv4, "127.0.0.1", port}, *this)) {}
+  void send(const std::string& bytes) { stream_->send(bytes); }
+  std::string take() { return std::exchange(got_, {}); }
+  bool ended() const { return !stream_; }
+
+  void on_connected() override {
+    more_.insert(more_.end(), {{"user", "app"}, {"database", "shop"}});
+    stream_->send(startup_packet(196608, more_));
+  }
+  void on_bytes(Bytes bytes) override {
+    framer_.feed(bytes);
+    while (const auto m = framer_.next()) {
+      if (m->type == 'S' || m->type == 'N') continue;
+      if (!got_.empty()) got_ += ' ';
+      got_ += m->type;
+      if (m->type == 'E') got_ += error_field(m->body, 'C');
+      if (m->type == 'Z') got_ += m->body;
+    }
+  }
+  void on_end(const Error&) override { stream_.reset(); }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> more_;
+  Framer framer_{false};
+  std::string got_;
+  std::unique_ptr<net::Stream> stream_;
+};
+
+// A server that logs everybody in and answers each Sync with these bytes.
+class Parrot final : public net::ListenSink, net::StreamSink {
+ public:
+  Parrot(SimLoop& loop, std::string answer)
+      : answer_(std::move(answer)),
+        listener_(std::move(*loop.listen({net::Address::Kind::ipv4, "10.0.0.1", 5432}, *this))) {}
+  void on_accept(std::unique_ptr<net::Stream> stream) override {
+    framer_ = Framer(true);
+    stream_ = std::move(stream);
+    stream_->set_sink(*this);
+  }
+  void on_accept_failed(const Error&) override {}
+  void on_bytes(Bytes bytes) override {
+    framer_.feed(bytes);
+    while (const auto m = framer_.next()) {
+      if (m->type == 0)
+        stream_->send(frame('R', Body().u32(0).take()) + frame('K', Body().u32(1).u32(2).take()) +
+                      frame('Z', "I"));
+      if (m->type == 'S') stream_->send(answer_);
+    }
+  }
+  void on_end(const Error&) override { stream_.reset(); }
+
+ private:
+  std::string answer_;
+  Framer framer_{true};
+  std::unique_ptr<net::Listener> listener_;
+  std::unique_ptr<net::Stream> stream_;
+};
+
+constexpr std::uint16_t kSession = 6432;
+constexpr std::uint16_t kTransaction = 6543;
+
+// The pooler, on a network where every send arrives in one piece.
+class Stage : public testing::Test {
+ protected:
+  Stage()
+      : sim(1),
+        network(sim),
+        pg(sim, network, "pg"),
+        clients(sim, network, "clients"),
+        offload(sim),
+        resolver(sim) {
+    network.other.split = 0;
+    plan.pool_size = 1;
+  }
+  ~Stage() override {
+    hands.clear();
+    middle.reset();
+    postgres.reset();
+    parrot.reset();
+    sim.clear();
+  }
+  void open() { middle = std::make_unique<Middle>(sim, network, offload, resolver, plan); }
+  void open_with_postgres() {
+    postgres = std::make_unique<Postgres>(pg, Postgres::Options{});
+    postgres->start();
+    open();
+  }
+  Hand& hand(std::uint16_t port, std::vector<std::pair<std::string, std::string>> more = {}) {
+    hands.push_back(std::make_unique<Hand>(clients, port, std::move(more)));
+    settle();
+    return *hands.back();
+  }
+  // What comes back within a second.
+  std::string ask(Hand& from, const std::string& bytes) {
+    from.send(bytes);
+    settle();
+    return from.take();
+  }
+  void settle(Duration most = 1s) {
+    const Time until = sim.now() + most;
+    while (!sim.failure() && sim.next() <= until && sim.step()) {
+    }
+    EXPECT_FALSE(sim.failure()) << *sim.failure();
+  }
+
+  Simulation sim;
+  Network network;
+  SimLoop pg, clients;
+  SimOffload offload;
+  SimResolver resolver;
+  World::Plan plan;
+  std::unique_ptr<Postgres> postgres;
+  std::unique_ptr<Parrot> parrot;
+  std::unique_ptr<Middle> middle;
+  std::vector<std::unique_ptr<Hand>> hands;
+};
+
+std::string message(char type) { return frame(type, ""); }
+std::string query(std::string_view text) { return frame('Q', Body().text(text).take()); }
+std::string parse_of(std::string_view name, std::string_view text) {
+  return frame('P', Body().text(name).text(text).u16(0).take());
+}
+std::string bind_of(std::string_view name) {
+  return frame('B', Body().text("").text(name).u16(0).u16(0).u16(0).take());
+}
+std::string describe_of(std::string_view name) {
+  return frame('D', Body().u8('S').text(name).take());
+}
+
+TEST_F(Stage, NothingIsSaidToAClientThatWasToldFatal) {
+  const std::string settings_made = message('1') + message('2') +
+                                    frame('C', Body().text("SELECT 1").take()) + message('3') +
+                                    message('3') + frame('Z', "I");
+  parrot = std::make_unique<Parrot>(
+      pg, settings_made + frame('E', error_body("FATAL", "57P01", "terminating connection")));
+  open();
+  // Its settings are made, and PostgreSQL goes, in the same read: no greeting behind the goodbye.
+  EXPECT_EQ(hand(kSession, {{"application_name", "c1.0"}}).take(), "R E57P01");
+}
+
+TEST_F(Stage, AnUnnamedStatementThatCouldNotBeReplayedIsReplayedAgain) {
+  open_with_postgres();
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  EXPECT_EQ(ask(c, query("BEGIN")), "C ZT");
+  EXPECT_EQ(ask(c, parse_of("", "SET work_mem TO 'c1.1'") + message('S')), "1 ZT");
+  EXPECT_EQ(ask(c, parse_of("x", "SELEKT") + message('S')), "E42601 ZE");
+  // What is lost is said to be so, and never that the client has no such statement.
+  EXPECT_EQ(ask(c, bind_of("") + message('S') + describe_of("") + message('S')),
+            "E25P02 ZE E25P02 ZE");
+  EXPECT_EQ(ask(c, query("ROLLBACK")), "C ZI");
+}
+
+TEST_F(Stage, CopyDataIsNotHeldBackBehindItsOwnQuery) {
+  open_with_postgres();
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  EXPECT_EQ(ask(c, query("DEALLOCATE ALL; COPY \"c1.1\" FROM STDIN")), "C G");
+  EXPECT_EQ(ask(c, frame('d', "c1.2\n") + message('c')), "C ZI");
+}
+
+TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {
+  open_with_postgres();
+  for (const std::uint16_t port : {kSession, kTransaction}) {
+    Hand& c = hand(port);
+    EXPECT_EQ(c.take(), "R K ZI");
+    EXPECT_EQ(ask(c, query("COPY \"c1.1\" FROM STDIN") + query("SELECT 'c1.2'")),
+              "G E08P01 E08P01");
+    EXPECT_TRUE(c.ended());
+    settle(20s);
   }
 }
 
