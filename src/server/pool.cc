@@ -26,19 +26,18 @@ Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Databas
 Pool::~Pool() = default;
 
 void Pool::offer_credentials(const Credentials& credentials) {
+  // What is known already is not forgotten for one that brings less (a trusted client after one
+  // with a password).
+  if (credentials.password || credentials.secret || credentials.keys || offered_.user.empty())
+    offered_ = credentials;
   const auto& up = upstream();
   if (!up.user.empty() && (up.password || up.user != credentials.user)) {
     credentials_ = {.user = up.user, .password = up.password, .secret = {}, .keys = {}};
-    return;
-  }
-  if (up.password) {
+  } else if (up.password) {
     credentials_ = {.user = credentials.user, .password = up.password, .secret = {}, .keys = {}};
-    return;
+  } else {
+    credentials_ = offered_;
   }
-  // What is known already is not forgotten for one that brings less (a trusted client after one
-  // with a password).
-  if (credentials.password || credentials.secret || credentials.keys || credentials_.user.empty())
-    credentials_ = credentials;
 }
 
 const auth::ScramKeys* Pool::derived(const auth::ScramChallenge& challenge) const {
@@ -50,9 +49,8 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
   const config::SnapshotPtr old = std::exchange(snapshot_, std::move(snapshot));
   database_settings_ = &settings;
   if (moved) {
-    credentials_ = {};
     derived_.reset();
-    offer_credentials({.user = user_, .password = {}, .secret = {}, .keys = {}});
+    offer_credentials(offered_);
     retire_all("its database leads elsewhere now");
   }
   serve_waiters();

@@ -106,7 +106,8 @@ class Pool {
   const config::Database* database_settings_;
   std::string database_;
   std::string user_;
-  Credentials credentials_;
+  Credentials offered_;      // by clients
+  Credentials credentials_;  // to log in with: these, or the URL's
   std::optional<auth::ScramKeys> derived_;
   std::unordered_map<Server*, std::unique_ptr<Server>> servers_;
   std::size_t opening_ = 0;              // of them, not logged in yet
