@@ -206,7 +206,9 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
   if (key == key_ && phase_ == Phase::serving && waiting.linked()) {
     pool_.leave(*this);
     cancelled_ = true;
-    return serve({});
+    serve({});
+    cancelled_ = false;  // it was for what waited, not for what comes
+    return;
   }
   if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
   server_->cancel(std::move(ticket));

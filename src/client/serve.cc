@@ -209,6 +209,8 @@ Client::Step Client::open(const Frame& frame) {
 
 Client::Step Client::discard(const Frame& frame) {
   std::string out;
+  // Of these nothing can be cancelled; a Sync never fails.
+  if (!discarding_ && std::string_view("SHdcf").contains(frame.tag)) return without_server(frame);
   if (std::exchange(cancelled_, false)) {
     wire::write_error(out, wire::Severity::error, sqlstate(Code::cancelled),
                       "canceling statement due to user request",
