@@ -219,13 +219,12 @@ bool Backend::take_options(const std::string& options) {
 
 void Backend::check_password(const Message& message) {
   const auto& known = postgres_.options().passwords;
-  const auto it = known.find(user_);
   const std::string given = Reader(message.body).text();
-  bool right = message.type == 'p' && it != known.end();
-  if (right && postgres_.options().ask == Ask::password) right = given == it->second;
-  if (right && postgres_.options().ask == Ask::md5)
-    right = given == md5_answer(user_, it->second, salt_);
-  if (right) return welcome();
+  const auto [first, last] = known.equal_range(user_);
+  for (auto it = first; it != last && message.type == 'p'; ++it) {
+    const bool md5 = postgres_.options().ask == Ask::md5;
+    if (given == (md5 ? md5_answer(user_, it->second, salt_) : it->second)) return welcome();
+  }
   refuse("28P01", fmt::format("password authentication failed for user \"{}\"", user_));
 }
 

@@ -67,7 +67,7 @@ void Client::fail(std::string_view text) {
   sim_.fail(fmt::format("c{}: {} (answering {})", plan_.number, text, model_.current()));
 }
 
-bool Client::may_break() const { return rules_.faults; }
+bool Client::may_break() const { return rules_.faults || (rules_.drain && rules_.drain->begun); }
 
 void Client::connect() {
   ++attempt_;
@@ -76,6 +76,7 @@ void Client::connect() {
   model_ = Model();
   reported_.clear();
   has_key_ = false;
+  status_ = 'I';
   in_flight_ = 0;
   cancels_out_ = 0;
   wants_to_leave_ = false;
@@ -203,7 +204,10 @@ void Client::ready(const Message& m) {
   if (wanted->fatal) stage_ = Stage::condemned;
   model_.pop();
   ++answered_;
-  if (m.type == 'Z') check_parameters();
+  if (m.type == 'Z') {
+    status_ = m.body[0];
+    check_parameters();
+  }
   after_reply();
 }
 
@@ -218,6 +222,14 @@ void Client::on_error(const Message& m, const Reply* wanted) {
   if (severity == "FATAL") {
     stage_ = Stage::condemned;
     if (plan_.refused && code == "28P01") return;
+    if (rules_.new_passwords && code == "28P01" && attempt_ < 20) {
+      std::swap(plan_.password, plan_.other_password);
+      ++plan_.reconnects;
+      return;
+    }
+    const bool drained = !rules_.faults && code == "57P01" && rules_.drain;
+    if (drained && status_ != 'I' && !rules_.drain->over)
+      return fail("a drain ended a transaction before its time");
     if (!may_break() || !of_faults) fail(fmt::format("unexpected {}", readable(m, false)));
     return;
   }

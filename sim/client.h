@@ -19,6 +19,16 @@ namespace pgw::sim {
 struct Rules {
   bool faults = false;  // connections break, servers restart, waits time out
   bool pooled = false;  // there is a pooler in between
+  // Passwords change in mid-run: a client may hold the old one, or the new one too early.
+  bool new_passwords = false;
+  const struct Drain* drain = nullptr;
+};
+
+// The pooler's end, if it comes to that.
+struct Drain {
+  bool begun = false;
+  bool done = false;
+  bool over = false;  // transactions need not be left to finish any more
 };
 
 struct ClientPlan {
@@ -28,7 +38,8 @@ struct ClientPlan {
   std::string user = "app";
   std::string database = "shop";
   std::string password = "secret";
-  bool refused = false;  // its password is wrong: 28P01 must come
+  std::string other_password;  // right before or after some reload
+  bool refused = false;        // its password is wrong: 28P01 must come
   std::vector<std::pair<std::string, std::string>> parameters;
   std::string options;  // start-up parameter of this name
   Values initial;       // its settings when these are in effect
@@ -98,6 +109,7 @@ class Client final : public net::StreamSink {
   Framer framer_{false};
   bool ssl_answer_due_ = false;
   bool settled_ = false;
+  char status_ = 'I';  // of the last ReadyForQuery
   Values reported_;
   std::uint32_t pid_ = 0;
   std::uint32_t key_ = 0;

@@ -37,12 +37,14 @@ config::AuthMethod method_of(Ask ask) {
   }
 }
 
-config::SnapshotPtr snapshot(const World::Plan& plan, Random& random) {
+config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random) {
   config::Snapshot out;
   out.listen = {{"127.0.0.1:6432", config::Mode::session},
                 {"127.0.0.1:6543", config::Mode::transaction}};
   out.auth.method = method_of(plan.ask);
-  out.auth.users = {{"app", "app-secret"}, {"worker", "worker-secret"}};
+  for (const auto& [user, password] : plan.passwords)
+    if (other == password.ends_with("-new") || plan.passwords.count(user) == 1)
+      out.auth.users.emplace_back(user, password);
   config::Settings& s = out.settings;
   s.pool_size = plan.pool_size;
   s.max_overflow = plan.overflow;
@@ -58,6 +60,12 @@ config::SnapshotPtr snapshot(const World::Plan& plan, Random& random) {
   shop.upstream.port = 5432;
   shop.settings = s;
   out.databases.emplace("shop", shop);
+  for (const auto& one : plan.more) {
+    config::Database& next = out.databases.emplace(one.name, shop).first->second;
+    next.name = one.name;
+    next.settings.pool_size = one.pool_size;
+    next.settings.max_overflow = one.overflow;
+  }
   return std::make_shared<const config::Snapshot>(std::move(out));
 }
 
@@ -80,7 +88,7 @@ Middle::Middle(Simulation& sim, Network& network, SimOffload& offload, SimResolv
   set_log_level(sim.tracing() ? Level::debug : Level::error);
   resolver.add("db.example", "10.0.0.1");
   if (plan.faults) resolver.failing = resolver.slow = 100;
-  auto rules = client::make_rules(snapshot(plan, parts_->random));
+  auto rules = client::make_rules(snapshot(plan, false, parts_->random));
   if (!rules) {
     sim.fail("the configuration is refused: " + rules.error().what());
     return;
@@ -103,7 +111,19 @@ Middle::~Middle() {
   logging = nullptr;
 }
 
+void Middle::reload(bool other) {
+  if (!parts_->pooler) return;
+  auto rules = client::make_rules(snapshot(parts_->plan_, other, parts_->random));
+  if (!rules) return parts_->sim.fail("the configuration is refused: " + rules.error().what());
+  parts_->pooler->reload(std::move(*rules));
+}
+
+void Middle::drain(Duration limit, std::move_only_function<void()> done) {
+  parts_->pooler->drain(limit, std::move(done));
+}
+
 void Middle::check_quiet() {
+  if (!parts_->pooler) return;
   const auto counts = parts_->pooler->counts();
   if (counts.clients + counts.logins + counts.leased + counts.waiting == 0) return;
   parts_->sim.fail(fmt::format("the pooler still has {} clients, {} logins, {} leases, {} waiters",

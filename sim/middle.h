@@ -1,6 +1,7 @@
 // The pooler in a simulated world: its machine of simulated loops, its configuration, and the
 // questions at the end.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "network.h"
@@ -15,6 +16,9 @@ class Middle {
   Middle(Simulation& sim, Network& network, SimOffload& offload, SimResolver& resolver,
          const World::Plan& plan);
   ~Middle();
+  // The plan as it is now; `other`: with the users' other passwords.
+  void reload(bool other);
+  void drain(Duration limit, std::move_only_function<void()> done);
   void check_quiet();  // nothing is leased, waiting or connected to a client
   void stop();         // the loops stop, then the pooler dies
 

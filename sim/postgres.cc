@@ -57,17 +57,27 @@ void Postgres::cancel(int pid, std::uint32_t key) {
   if (it != backends_.end() && it->second->key() == key) it->second->interrupt();
 }
 
+void Postgres::set_limit(const std::string& database, unsigned most) {
+  auto& limits = limits_[database];
+  if (!limits.empty()) limits.back().until = sim().now();
+  limits.push_back({most});
+}
+
 void Postgres::logged_in(Backend& backend) {
-  if (limit_ == 0) return;
+  unsigned limit = 0;
+  for (const Limit& one : limits_[backend.database()])
+    if (one.until == Time::max() || one.until + kGrace > sim().now())
+      limit = std::max(limit, one.most);
+  if (limit == 0) return;
   unsigned n = 0;
   for (const auto& [pid, other] : backends_) {
     if (other->is_session() && !other->holder_left() && other->user() == backend.user() &&
         other->database() == backend.database())
       ++n;
   }
-  if (n > limit_) {
+  if (n > limit) {
     sim().fail(fmt::format("{} servers of {}/{}, the limit is {}", n, backend.database(),
-                           backend.user(), limit_));
+                           backend.user(), limit));
   }
 }
 

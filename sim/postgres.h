@@ -23,7 +23,8 @@ class Postgres final : public net::ListenSink {
   struct Options {
     net::Address address{net::Address::Kind::ipv4, "10.0.0.1", 5432};
     Ask ask = Ask::trust;
-    std::map<std::string, std::string> passwords;  // by user; a user who is not there is refused
+    // By user, one or more; a user who is not there is refused.
+    std::multimap<std::string, std::string> passwords;
     unsigned max_connections = 100;
   };
   Postgres(SimLoop& loop, Options options);
@@ -34,9 +35,10 @@ class Postgres final : public net::ListenSink {
   void stop(bool politely);  // all backends die (57P01, or a reset), and nothing listens
   void kill_one(bool politely);
 
-  // At most this many backends per (database, user); the simulation fails when there are more. 0:
-  // no limit.
-  void set_limit(unsigned most) { limit_ = most; }
+  // At most this many backends of each user of this database from now on; the simulation fails when
+  // there are more. What begins to connect while a higher limit holds may still come: that counts
+  // for kGrace.
+  void set_limit(const std::string& database, unsigned most);
 
   std::size_t backends() const { return backends_.size(); }
   std::size_t in_transaction() const;
@@ -64,7 +66,12 @@ class Postgres final : public net::ListenSink {
   std::map<int, std::unique_ptr<Backend>> backends_;
   std::vector<std::unique_ptr<Backend>> dead_;
   bool starting_ = false;
-  unsigned limit_ = 0;
+  struct Limit {
+    unsigned most;
+    Time until = Time::max();  // since when another holds
+  };
+  static constexpr Duration kGrace = 12s;             // longer than connecting may take
+  std::map<std::string, std::vector<Limit>> limits_;  // by database
   int next_pid_ = 100;
   std::size_t most_cancels_ = 0;
 };

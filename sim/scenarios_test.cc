@@ -34,22 +34,25 @@ TEST(Scenarios, AllPass) {
 // its SQLSTATE, ReadyForQuery with its status.
 class Hand final : public net::StreamSink {
  public:
-  Hand(SimLoop& loop, std::uint16_t port,
-       std::vector<std::pair<std::string, std::string>> more = {})
-      : more_(std::move(more)),
+  // `hello` is the start-up packet.
+  Hand(SimLoop& loop, std::uint16_t port, std::string hello)
+      : hello_(std::move(hello)),
         stream_(loop.connect({net::Address::Kind::ipv4, "127.0.0.1", port}, *this)) {}
   void send(const std::string& bytes) { stream_->send(bytes); }
   std::string take() { return std::exchange(got_, {}); }
   bool ended() const { return !stream_; }
+  const std::string& key() const { return key_; }
 
-  void on_connected() override {
-    more_.insert(more_.end(), {{"user", "app"}, {"database", "shop"}});
-    stream_->send(startup_packet(196608, more_));
-  }
+  void on_connected() override { stream_->send(hello_); }
   void on_bytes(Bytes bytes) override {
     framer_.feed(bytes);
     while (const auto m = framer_.next()) {
       if (m->type == 'S' || m->type == 'N') continue;
+      if (m->type == 'R' && Reader(m->body).u32() == 3) {
+        stream_->send(frame('p', Body().text("app-secret").take()));
+        continue;
+      }
+      if (m->type == 'K') key_ = m->body;
       if (!got_.empty()) got_ += ' ';
       got_ += m->type;
       if (m->type == 'E') got_ += error_field(m->body, 'C');
@@ -59,7 +62,8 @@ class Hand final : public net::StreamSink {
   void on_end(const Error&) override { stream_.reset(); }
 
  private:
-  std::vector<std::pair<std::string, std::string>> more_;
+  std::string hello_;
+  std::string key_;
   Framer framer_{false};
   std::string got_;
   std::unique_ptr<net::Stream> stream_;
@@ -124,10 +128,14 @@ class Stage : public testing::Test {
     postgres->start();
     open();
   }
-  Hand& hand(std::uint16_t port, std::vector<std::pair<std::string, std::string>> more = {}) {
-    hands.push_back(std::make_unique<Hand>(clients, port, std::move(more)));
+  Hand& connect(std::uint16_t port, std::string hello) {
+    hands.push_back(std::make_unique<Hand>(clients, port, std::move(hello)));
     settle();
     return *hands.back();
+  }
+  Hand& hand(std::uint16_t port, std::vector<std::pair<std::string, std::string>> more = {}) {
+    more.insert(more.end(), {{"user", "app"}, {"database", "shop"}});
+    return connect(port, startup_packet(196608, more));
   }
   // What comes back within a second.
   std::string ask(Hand& from, const std::string& bytes) {
@@ -177,6 +185,22 @@ TEST_F(Stage, NothingIsSaidToAClientThatWasToldFatal) {
   EXPECT_EQ(hand(kSession, {{"application_name", "c1.0"}}).take(), "R E57P01");
 }
 
+TEST_F(Stage, AReloadThatMovesADatabaseKeepsThePasswordsOfThoseWhoAreIn) {
+  plan.ask = Ask::password;
+  Postgres::Options options;
+  options.ask = Ask::password;
+  options.passwords = {{"app", "app-secret"}};
+  postgres = std::make_unique<Postgres>(pg, options);
+  postgres->start();
+  open();
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  for (int i = 0; i < 8; ++i) {  // each is by chance a move, or none
+    EXPECT_EQ(ask(c, query("SELECT 'c1.1'")), "T D C ZI");
+    middle->reload(false);
+  }
+}
+
 TEST_F(Stage, AnUnnamedStatementThatCouldNotBeReplayedIsReplayedAgain) {
   open_with_postgres();
   Hand& c = hand(kTransaction);
@@ -196,6 +220,21 @@ TEST_F(Stage, CopyDataIsNotHeldBackBehindItsOwnQuery) {
   EXPECT_EQ(c.take(), "R K ZI");
   EXPECT_EQ(ask(c, query("DEALLOCATE ALL; COPY \"c1.1\" FROM STDIN")), "C G");
   EXPECT_EQ(ask(c, frame('d', "c1.2\n") + message('c')), "C ZI");
+}
+
+TEST_F(Stage, ASyncThatWaitsForAServerIsNotCancelled) {
+  open_with_postgres();
+  Hand& c = hand(kTransaction);
+  Hand& other = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  c.send(query("SELECT pg_sleep(1500, 'c1.1'); DEALLOCATE ALL") + message('S'));
+  other.send(query("SELECT pg_sleep(5000, 'c2.1')"));
+  settle(3s);
+  EXPECT_EQ(c.take(), "T D C C ZI");  // the Sync queues behind the other
+  connect(kTransaction, frame(0, Body().u32(80877102).raw(c.key()).take()));
+  settle(5s);
+  EXPECT_EQ(c.take(), "ZI");
+  EXPECT_EQ(ask(c, query("SELECT 'c1.2'")), "T D C ZI");
 }
 
 TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {

@@ -17,6 +17,7 @@ constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
 World::World(std::uint64_t seed, bool direct)
     : sim_(seed),
       random_(sim_.random.fork()),
+      more_random_(seed ^ 0x5EED'5EED'5EED'5EEDULL),
       network_(sim_),
       server_loop_(sim_, network_, "pg"),
       client_loop_(sim_, network_, "clients"),
@@ -24,6 +25,7 @@ World::World(std::uint64_t seed, bool direct)
       resolver_(sim_) {
   plan.direct = direct;
   choose();
+  if (!direct && more_random_.chance(500)) choose_more();
 }
 
 World::~World() {
@@ -80,6 +82,44 @@ void World::choose() {
   for (int i = 1; i <= n; ++i) {
     plan.clients.push_back(client_plan(i, static_cast<unsigned>(random_.between(2, most))));
   }
+}
+
+void World::choose_more() {
+  Random& random = more_random_;
+  const std::vector<std::string> names{"stock", "staff", "news"};
+  for (std::size_t i = random.chance(600) ? random.between(1, names.size()) : 0; i > 0; --i) {
+    plan.more.push_back({names[i - 1], static_cast<unsigned>(random.between(1, 3)),
+                         static_cast<unsigned>(random.below(2))});
+  }
+  for (std::size_t i = random.chance(600) ? random.between(1, 4) : 0; i > 0; --i)
+    plan.passwords.emplace(fmt::format("user{}", i), fmt::format("user{}-secret", i));
+  const std::vector<std::string> all = users();
+  for (ClientPlan& c : plan.clients) {
+    if (!plan.more.empty() && random.chance(600)) c.database = random.pick(plan.more).name;
+    if (!random.chance(700)) continue;
+    c.user = random.pick(all);
+    if (!c.refused) c.password = c.user + "-secret";
+  }
+  if (random.chance(500)) {
+    for (std::size_t i = random.between(1, 4); i > 0; --i)
+      plan.reloads.emplace_back(Duration(random.below(4'000'000)));
+    plan.new_passwords = plan.ask != Ask::trust && random.chance(300);
+  }
+  if (random.chance(250)) {
+    plan.drain = Time(Duration(random.below(4'000'000)));
+    plan.drain_limit = Duration(random.below(3'000'000));
+  }
+  if (!plan.new_passwords) return;
+  for (const std::string& user : all) plan.passwords.emplace(user, user + "-new");
+  for (ClientPlan& c : plan.clients)
+    if (!c.refused) c.other_password = c.user + "-new";
+}
+
+std::vector<std::string> World::users() const {
+  std::vector<std::string> out;
+  for (const auto& [user, password] : plan.passwords)
+    if (out.empty() || out.back() != user) out.push_back(user);
+  return out;
 }
 
 ClientPlan World::client_plan(int number, unsigned batches) {
@@ -141,15 +181,15 @@ void World::build() {
   network_.set_weather(kTransactionPort, plan.client_weather);
   Postgres::Options options;
   options.ask = plan.ask;
-  options.passwords = {{"app", "app-secret"}, {"worker", "worker-secret"}};
+  options.passwords = plan.passwords;
   options.max_connections = 1000;
   postgres_ = std::make_unique<Postgres>(server_loop_, options);
   postgres_->start();
   if (!plan.direct) {
-    postgres_->set_limit(plan.pool_size + plan.overflow);
+    set_limits();
     middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
   }
-  const Rules rules{plan.faults, !plan.direct};
+  const Rules rules{plan.faults, !plan.direct, plan.new_passwords, &drain_};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();
@@ -162,7 +202,43 @@ void World::build() {
   }
 }
 
+void World::set_limits() {
+  postgres_->set_limit("shop", plan.pool_size + plan.overflow);
+  for (const Plan::Database& one : plan.more)
+    postgres_->set_limit(one.name, one.pool_size + one.overflow);
+}
+
+// Other sizes, other time limits (middle.cc draws those), sometimes another password for everybody.
+void World::reload() {
+  if (drain_.begun) return;
+  const auto resize = [&](unsigned& size, unsigned& overflow) {
+    size = static_cast<unsigned>(more_random_.between(1, 4));
+    overflow = static_cast<unsigned>(more_random_.below(3));
+  };
+  resize(plan.pool_size, plan.overflow);
+  for (Plan::Database& one : plan.more) resize(one.pool_size, one.overflow);
+  sim_.trace("world: reload, pool {}+{}", plan.pool_size, plan.overflow);
+  set_limits();
+  middle_->reload(plan.new_passwords && more_random_.chance(500));
+}
+
+void World::drain() {
+  sim_.trace("world: drain within {} us", plan.drain_limit.count());
+  drain_.begun = true;
+  const Time from = sim_.now();
+  sim_.after(plan.drain_limit, [this] { drain_.over = true; });
+  middle_->drain(plan.drain_limit, [this, from] {
+    sim_.trace("world: drained");
+    if (drain_.done) return sim_.fail("the drain ended twice");
+    drain_.done = true;
+    if (sim_.now() > from + plan.drain_limit + 2s) sim_.fail("the drain took too long");
+    sim_.after(Duration(more_random_.below(2'000'000)), [this] { middle_->stop(); });
+  });
+}
+
 void World::schedule_faults() {
+  for (const Time when : plan.reloads) sim_.at(when, [this] { reload(); });
+  if (plan.drain) sim_.at(*plan.drain, [this] { drain(); });
   for (unsigned i = 0; i < plan.restarts; ++i) {
     const Duration when(random_.below(4'000'000));
     const Duration down(random_.below(3'000'000));
@@ -203,6 +279,7 @@ void World::check_end() {
   if (!late.empty()) return sim_.fail("not served in time: " + late);
   // Silence may last as long as keep-alive; then everything must be quiet.
   if (!drive(sim_.now() + 200s, true)) return;
+  if (drain_.begun && !drain_.done) return sim_.fail("the drain has no end");
   if (postgres_->in_transaction() > 0)
     return sim_.fail("a server is still in a transaction:\n" + postgres_->describe());
   if (plan.direct && postgres_->backends() > 0)
@@ -231,10 +308,15 @@ Verdict World::run() {
 }
 
 std::string World::summary() const {
-  return fmt::format("{} clients, {} hostile, pool {}+{}, {} workers{}{}{}, {} restarts, {} kills",
-                     plan.clients.size(), plan.hostile, plan.pool_size, plan.overflow, plan.workers,
-                     plan.faults ? ", faults" : "", plan.vanishing ? ", vanishing" : "",
-                     plan.cancelling ? ", cancels" : "", plan.restarts, plan.kills);
+  return fmt::format(
+      "{} clients, {} hostile, pool {}+{}, {} more databases, {} users, {} workers{}{}{}, {} "
+      "restarts, "
+      "{} kills, {} reloads{}{}",
+      plan.clients.size(), plan.hostile, plan.pool_size, plan.overflow, plan.more.size(),
+      users().size(), plan.workers, plan.faults ? ", faults" : "",
+      plan.vanishing ? ", vanishing" : "", plan.cancelling ? ", cancels" : "", plan.restarts,
+      plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
+      plan.drain ? ", drain" : "");
 }
 
 }  // namespace pgw::sim

@@ -2,7 +2,9 @@
 // judged.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,11 +49,31 @@ class World {
     Ask ask = Ask::trust;
     std::vector<ClientPlan> clients;
     unsigned hostile = 0;
+
+    // Databases besides "shop", whose pools have these sizes; with several users the pools are
+    // spread over the workers.
+    struct Database {
+      std::string name;
+      unsigned pool_size = 1;
+      unsigned overflow = 0;
+    };
+    std::vector<Database> more;
+    std::multimap<std::string, std::string> passwords{{"app", "app-secret"},
+                                                      {"worker", "worker-secret"}};
+    std::vector<Time> reloads;   // the configuration is read again, and something is new in it
+    bool new_passwords = false;  // ... passwords, too
+    std::optional<Time> drain;   // SIGTERM
+    Duration drain_limit{};
   };
   Plan plan;
 
  private:
   void choose();
+  void choose_more();
+  std::vector<std::string> users() const;
+  void set_limits();
+  void reload();
+  void drain();
   Weather weather(bool faults);
   ClientPlan client_plan(int number, unsigned batches);
   void choose_parameters(ClientPlan& client);
@@ -64,6 +86,8 @@ class World {
 
   Simulation sim_;
   Random random_;
+  Random more_random_;  // for what came later: seeds from before keep most of their meaning
+  Drain drain_;
   Network network_;
   SimLoop server_loop_;
   SimLoop client_loop_;
