@@ -243,6 +243,8 @@ void Client::drain(const Error& why) {
 
 void Client::leave(const Error* why, bool orderly) {
   if (phase_ == Phase::gone) return;
+  // Inside a message an error would be taken for data; of raw bytes nobody knows where one ends.
+  if (phase_ == Phase::raw || (server_ && server_->amid_message())) why = nullptr;
   phase_ = Phase::gone;
   pool_.leave(*this);
   if (replication_) {

@@ -296,7 +296,7 @@ void Server::lose(const Error& why) {
   if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
     context_.gauges.leased.add(-1);
     // Nothing can be said to a client that has part of a message: its rest would be taken for it.
-    tenant->lost(why, fatal_told_ || (skip_ > 0 && skip_forward_));
+    tenant->lost(why, fatal_told_ || amid_message());
   }
   pool_.server_gone(*this);
 }

@@ -79,6 +79,8 @@ class Server final : net::StreamSink, relay::Effects {
   // What is sent from now on belongs to a group that begins with a Bind of `statement`: kept, as
   // long as it is short, in case that PostgreSQL says that its plan is out of date.
   void begin_group_of(const relay::StatementRef& statement);
+  // Its tenant has got part of a message.
+  bool amid_message() const { return skip_ > 0 && skip_forward_; }
   // Whose unnamed statement is on this server: any number that the client knows as its own; 0:
   // nobody's.
   std::uint64_t unnamed = 0;
