@@ -169,6 +169,9 @@ void Backend::startup(Reader& in) {
       salt_ = Body().u32(static_cast<std::uint32_t>(sim_.random.next())).take();
       put('R', Body().u32(5).raw(salt_).take());
       break;
+    case Ask::scram:
+      put('R', Body().u32(10).text("SCRAM-SHA-256").u8(0).take());
+      break;
   }
   stage_ = Stage::password;
   flush();
@@ -177,6 +180,7 @@ void Backend::startup(Reader& in) {
 bool Backend::take_parameter(const std::string& name, const std::string& value) {
   if (name == "user") return user_ = value, true;
   if (name == "database") return database_ = value, true;
+  if (name == "replication") return replication_ = true;
   if (name == "options") return take_options(value);
   if (name.starts_with("_pq_.")) return odd_options_.push_back(name), true;
   const Setting* setting = find_setting(name);
@@ -218,13 +222,31 @@ bool Backend::take_options(const std::string& options) {
 }
 
 void Backend::check_password(const Message& message) {
-  const auto& known = postgres_.options().passwords;
-  const std::string given = Reader(message.body).text();
-  const auto [first, last] = known.equal_range(user_);
-  for (auto it = first; it != last && message.type == 'p'; ++it) {
+  const auto [first, last] = postgres_.options().passwords.equal_range(user_);
+  bool right = false;
+  if (message.type == 'p' && postgres_.options().ask == Ask::scram) {
+    if (!scram_) {
+      std::vector<ScramSecret> secrets;
+      for (auto it = first; it != last; ++it) secrets.push_back(scram_secret(user_, it->second));
+      scram_.emplace(std::move(secrets), fmt::format("server{}", sim_.random.next()));
+      Reader in(message.body);
+      const std::string method = in.text();
+      const auto answer = scram_->first(in.raw(in.u32()));
+      if (answer && in.ok() && method == "SCRAM-SHA-256") {
+        put('R', Body().u32(11).raw(*answer).take());
+        return flush();
+      }
+    } else if (const auto answer = scram_->last(message.body)) {
+      put('R', Body().u32(12).raw(*answer).take());
+      right = true;
+    }
+  } else if (message.type == 'p') {
+    const std::string given = Reader(message.body).text();
     const bool md5 = postgres_.options().ask == Ask::md5;
-    if (given == (md5 ? md5_answer(user_, it->second, salt_) : it->second)) return welcome();
+    for (auto it = first; it != last; ++it)
+      right |= given == (md5 ? md5_answer(user_, it->second, salt_) : it->second);
   }
+  if (right) return welcome();
   refuse("28P01", fmt::format("password authentication failed for user \"{}\"", user_));
 }
 

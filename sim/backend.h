@@ -10,6 +10,7 @@
 
 #include "net/loop.h"
 #include "net/timer.h"
+#include "password.h"
 #include "postgres.h"
 #include "sql.h"
 #include "wire.h"
@@ -23,6 +24,7 @@ class Backend final : public net::StreamSink {
   int pid() const { return pid_; }
   std::uint32_t key() const { return key_; }
   bool is_session() const { return stage_ == Stage::ready; }
+  bool is_replication() const { return replication_; }
   bool is_cancel() const { return cancel_; }
   bool holder_left() const;  // who connected has closed its end already
   char block() const { return block_; }
@@ -138,6 +140,8 @@ class Backend final : public net::StreamSink {
   std::string user_;
   std::string database_;
   std::string salt_;
+  std::optional<ScramCheck> scram_;
+  bool replication_ = false;
   std::uint32_t version_ = 0;
   std::vector<std::string> odd_options_;
 

@@ -96,6 +96,7 @@ void Client::on_connected() {
   parameters.emplace_back("user", plan_.user);
   parameters.emplace_back("database", plan_.database);
   if (!plan_.options.empty()) parameters.emplace_back("options", plan_.options);
+  prover_.emplace(plan_.user, plan_.password, Random(static_cast<std::uint64_t>(link_->number())));
   model_.start(plan_.initial, plan_.promise);
   ahead_ = model_;
   sim_.trace("c{} -> login {}", plan_.number, plan_.options);
@@ -132,15 +133,11 @@ void Client::on_bytes(Bytes bytes) {
 
 void Client::login(const Message& m) {
   switch (m.type) {
-    case 'R': {
-      Reader in(m.body);
-      const std::uint32_t what = in.u32();
+    case 'R':
       if (random_.chance(plan_.vanishes)) return vanish();
-      if (what == 3) stream_->send(frame('p', plan_.password + '\0'));
-      if (what == 5)
-        stream_->send(frame('p', md5_answer(plan_.user, plan_.password, in.raw(4)) + '\0'));
+      stream_->send(prover_->answer(m.body));
+      if (prover_->cheated()) fail("the server has not proven that it knows the password");
       return;
-    }
     case 'v':
       return;
     case 'S':

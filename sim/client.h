@@ -10,6 +10,7 @@
 #include "model.h"
 #include "net/loop.h"
 #include "net/timer.h"
+#include "password.h"
 #include "script.h"
 #include "sim_loop.h"
 
@@ -110,6 +111,7 @@ class Client final : public net::StreamSink {
   bool ssl_answer_due_ = false;
   bool settled_ = false;
   char status_ = 'I';  // of the last ReadyForQuery
+  std::optional<Prover> prover_;
   Values reported_;
   std::uint32_t pid_ = 0;
   std::uint32_t key_ = 0;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "client/pooler.h"
+#include "password.h"
 
 namespace pgw::sim {
 
@@ -32,6 +33,8 @@ config::AuthMethod method_of(Ask ask) {
       return config::AuthMethod::password;
     case Ask::md5:
       return config::AuthMethod::md5;
+    case Ask::scram:
+      return config::AuthMethod::scram_sha_256;
     default:
       return config::AuthMethod::trust;
   }
@@ -41,10 +44,11 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
   config::Snapshot out;
   out.listen = {{"127.0.0.1:6432", config::Mode::session},
                 {"127.0.0.1:6543", config::Mode::transaction}};
-  out.auth.method = method_of(plan.ask);
+  out.auth.method = method_of(plan.front);
   for (const auto& [user, password] : plan.passwords)
     if (other == password.ends_with("-new") || plan.passwords.count(user) == 1)
-      out.auth.users.emplace_back(user, password);
+      out.auth.users.emplace_back(
+          user, plan.verifiers ? scram_text(scram_secret(user, password)) : password);
   config::Settings& s = out.settings;
   s.pool_size = plan.pool_size;
   s.max_overflow = plan.overflow;

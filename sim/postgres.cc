@@ -68,11 +68,11 @@ void Postgres::logged_in(Backend& backend) {
   for (const Limit& one : limits_[backend.database()])
     if (one.until == Time::max() || one.until + kGrace > sim().now())
       limit = std::max(limit, one.most);
-  if (limit == 0) return;
+  if (limit == 0 || backend.is_replication()) return;  // PostgreSQL counts those apart, too
   unsigned n = 0;
   for (const auto& [pid, other] : backends_) {
-    if (other->is_session() && !other->holder_left() && other->user() == backend.user() &&
-        other->database() == backend.database())
+    if (other->is_session() && !other->is_replication() && !other->holder_left() &&
+        other->user() == backend.user() && other->database() == backend.database())
       ++n;
   }
   if (n > limit) {

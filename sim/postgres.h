@@ -16,7 +16,7 @@ namespace pgw::sim {
 
 class Backend;
 
-enum class Ask : std::uint8_t { trust, password, md5 };
+enum class Ask : std::uint8_t { trust, password, md5, scram };
 
 class Postgres final : public net::ListenSink {
  public:

@@ -42,10 +42,12 @@ class Hand final : public net::StreamSink {
   std::string take() { return std::exchange(got_, {}); }
   bool ended() const { return !stream_; }
   const std::string& key() const { return key_; }
+  const std::string& raw() const { return raw_; }
 
   void on_connected() override { stream_->send(hello_); }
   void on_bytes(Bytes bytes) override {
     framer_.feed(bytes);
+    raw_ += bytes;
     while (const auto m = framer_.next()) {
       if (m->type == 'S' || m->type == 'N') continue;
       if (m->type == 'R' && Reader(m->body).u32() == 3) {
@@ -64,6 +66,7 @@ class Hand final : public net::StreamSink {
  private:
   std::string hello_;
   std::string key_;
+  std::string raw_;
   Framer framer_{false};
   std::string got_;
   std::unique_ptr<net::Stream> stream_;
@@ -186,7 +189,7 @@ TEST_F(Stage, NothingIsSaidToAClientThatWasToldFatal) {
 }
 
 TEST_F(Stage, AReloadThatMovesADatabaseKeepsThePasswordsOfThoseWhoAreIn) {
-  plan.ask = Ask::password;
+  plan.ask = plan.front = Ask::password;
   Postgres::Options options;
   options.ask = Ask::password;
   options.passwords = {{"app", "app-secret"}};
@@ -235,6 +238,23 @@ TEST_F(Stage, ASyncThatWaitsForAServerIsNotCancelled) {
   settle(5s);
   EXPECT_EQ(c.take(), "ZI");
   EXPECT_EQ(ask(c, query("SELECT 'c1.2'")), "T D C ZI");
+}
+
+TEST_F(Stage, AClientInTheMiddleOfAMessageIsNotToldWhyItMustGo) {
+  open_with_postgres();
+  Weather slow;
+  slow.window = 1000;
+  slow.latency_least = slow.latency_most = 20ms;
+  network.set_weather(5432, slow);
+  Hand& c = hand(kTransaction);
+  c.send(query("SELECT big(1, 500000, 'c1.1')"));
+  settle();
+  EXPECT_NE(c.raw().find("xxxx"), std::string::npos);
+  bool over = false;
+  middle->drain(100ms, [&] { over = true; });
+  settle(30s);
+  EXPECT_TRUE(over && c.ended());
+  EXPECT_EQ(c.raw().find("57P01"), std::string::npos);
 }
 
 TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {

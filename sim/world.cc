@@ -25,6 +25,7 @@ World::World(std::uint64_t seed, bool direct)
       resolver_(sim_) {
   plan.direct = direct;
   choose();
+  plan.front = plan.ask;
   if (!direct && more_random_.chance(500)) choose_more();
 }
 
@@ -93,6 +94,7 @@ void World::choose_more() {
   }
   for (std::size_t i = random.chance(600) ? random.between(1, 4) : 0; i > 0; --i)
     plan.passwords.emplace(fmt::format("user{}", i), fmt::format("user{}-secret", i));
+  if (random.chance(500)) choose_logins();
   const std::vector<std::string> all = users();
   for (ClientPlan& c : plan.clients) {
     if (!plan.more.empty() && random.chance(600)) c.database = random.pick(plan.more).name;
@@ -103,7 +105,7 @@ void World::choose_more() {
   if (random.chance(500)) {
     for (std::size_t i = random.between(1, 4); i > 0; --i)
       plan.reloads.emplace_back(Duration(random.below(4'000'000)));
-    plan.new_passwords = plan.ask != Ask::trust && random.chance(300);
+    plan.new_passwords = plan.front != Ask::trust && random.chance(300);
   }
   if (random.chance(250)) {
     plan.drain = Time(Duration(random.below(4'000'000)));
@@ -113,6 +115,21 @@ void World::choose_more() {
   for (const std::string& user : all) plan.passwords.emplace(user, user + "-new");
   for (ClientPlan& c : plan.clients)
     if (!c.refused) c.other_password = c.user + "-new";
+}
+
+// One way in and another one on; what the pooler is given must be enough for it.
+void World::choose_logins() {
+  Random& random = more_random_;
+  constexpr Ask kWays[] = {Ask::trust, Ask::password, Ask::md5, Ask::scram};
+  plan.front = kWays[random.below(4)];
+  plan.ask = kWays[random.below(4)];
+  plan.verifiers = plan.front != Ask::trust && random.chance(600);
+  const bool only_keys = plan.front == Ask::scram || plan.front == Ask::md5;
+  if (plan.verifiers && only_keys && plan.ask != Ask::trust) plan.ask = Ask::scram;
+  for (ClientPlan& c : plan.clients) {
+    c.refused = c.refused && plan.front != Ask::trust;
+    c.password = c.refused ? "wrong" : c.user + "-secret";
+  }
 }
 
 std::vector<std::string> World::users() const {

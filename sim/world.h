@@ -46,7 +46,9 @@ class World {
     bool cancelling = false;
     Weather client_weather;
     Weather server_weather;
-    Ask ask = Ask::trust;
+    Ask ask = Ask::trust;    // PostgreSQL's way
+    Ask front = Ask::trust;  // the pooler's
+    bool verifiers = false;  // it knows SCRAM verifiers of the passwords only
     std::vector<ClientPlan> clients;
     unsigned hostile = 0;
 
@@ -70,6 +72,7 @@ class World {
  private:
   void choose();
   void choose_more();
+  void choose_logins();
   std::vector<std::string> users() const;
   void set_limits();
   void reload();
