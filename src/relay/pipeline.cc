@@ -121,11 +121,10 @@ void Pipeline::begin_copy() {
 void Pipeline::end_copy() {
   if (!copying_) return;
   copying_ = copy_open_ = false;
-  for (std::size_t i = 1; i < queue_.size(); ++i) {
-    if (queue_.at(i).want != Want::copy_end) continue;
-    queue_.erase(i);
-    return;
-  }
+  std::size_t i = 1;
+  while (i < queue_.size() && queue_.at(i).want == Want::invent) ++i;
+  // Behind other messages it would be a later COPY's.
+  if (i < queue_.size() && queue_.at(i).want == Want::copy_end) queue_.erase(i);
 }
 
 Verdict Pipeline::ready(Verdict verdict, Effects& effects) {
