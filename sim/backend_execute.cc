@@ -214,6 +214,12 @@ void Backend::execute_utility(const Statement& s) {
       return done("INSERT 0 1");
     case Kind::update:
       return done("UPDATE 3");
+    case Kind::replicate:
+      if (!replication_) return raise("42601", "this is no replication connection");
+      copy_ = Copy{s, 0, false};
+      put('W', Body().u8(0).u16(0).take());
+      for (std::uint32_t i = 0; i < s.rows; ++i) put('d', copy_row(s, i));
+      return flush();
     case Kind::copy_in:
       copy_ = Copy{s, 0, false};
       put('G', Body().u8(0).u16(1).u16(0).take());

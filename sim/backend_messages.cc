@@ -276,7 +276,12 @@ void Backend::copy_message(const Message& m) {
     case 'c': {
       if (copy_->cancelled) return raise("57014", "canceling statement due to user request");
       const std::uint32_t rows = copy_->rows;
+      const bool both_ways = copy_->statement.kind == Kind::replicate;
       copy_.reset();
+      if (both_ways) {
+        put('c', "");
+        return put('C', Body().text("START_STREAMING").take());
+      }
       return put('C', Body().text(fmt::format("COPY {}", rows)).take());
     }
     case 'f':
@@ -284,6 +289,9 @@ void Backend::copy_message(const Message& m) {
     case 'H':
     case 'S':
       return;  // ignored, as the manual says
+    case 'X':
+      if (replication_) return leave();
+      [[fallthrough]];
     default:
       // It has not read the message that it refuses, so it cannot go on either.
       put('E', error_body("ERROR", "08P01",

@@ -74,6 +74,7 @@ void Model::pop() {
 void Model::interrupted() {
   replies_.clear();
   state_ = before_;
+  if (answering_ && answering_->type == 'Q') state_.prepared.erase("");  // before anything else
   if (answering_ && (answering_->type == 'Q' || answering_->type == 'F')) state_.simple = true;
   fail();
 }

@@ -257,6 +257,19 @@ TEST_F(Stage, AClientInTheMiddleOfAMessageIsNotToldWhyItMustGo) {
   EXPECT_EQ(c.raw().find("57P01"), std::string::npos);
 }
 
+TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
+  open_with_postgres();
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  // In one go: a COPY that fails at its data, one that is well, and a transaction.
+  const std::string execute = frame('E', Body().text("").u32(0).take());
+  EXPECT_EQ(ask(c, query("COPY \"c1.1\" FROM STDIN") + frame('d', "bad") +
+                       parse_of("", "COPY \"c1.2\" FROM STDIN") + bind_of("") + execute +
+                       frame('d', "c1.3\n") + message('c') + message('S') + query("BEGIN")),
+            "G E22P02 ZI 1 2 G C ZI C ZT");
+  EXPECT_EQ(ask(c, query("COMMIT")), "C ZI");
+}
+
 TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {
   open_with_postgres();
   for (const std::uint16_t port : {kSession, kTransaction}) {

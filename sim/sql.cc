@@ -120,6 +120,8 @@ std::string render(const Statement& s) {
     }
     case Kind::nothing:
       return "SELECT 1";
+    case Kind::replicate:
+      return fmt::format("START_REPLICATION '{}' {}", s.token, s.rows);
   }
   return "";
 }
@@ -286,6 +288,8 @@ std::optional<Statement> parse_one(const Words& w) {
   if (w[0].sort != 'w') return std::nullopt;
   if (verb == "select") return parse_select(w);
   if (verb == "set") return parse_set(w);
+  if (verb == "start_replication" && n == 3)
+    return Statement{Kind::replicate, w[1].text, "", "", number(w[2])};
   if (verb == "copy") return parse_copy(w);
   if (verb == "begin" || verb == "start") return Statement{Kind::begin};
   if (verb == "commit" || verb == "end") return Statement{Kind::commit};

@@ -41,6 +41,7 @@ enum class Kind : std::uint8_t {
   alter,
   set_config,
   nothing,
+  replicate,
 };
 
 struct Statement {
@@ -48,7 +49,7 @@ struct Statement {
   std::string token{};     // "c17.42": who asked, and its which request
   std::string name{};      // of a setting, savepoint, prepared statement or table
   std::string value{};     // of a setting
-  std::uint32_t rows = 0;  // big, copy_out; milliseconds of sleep
+  std::uint32_t rows = 0;  // big, copy_out, replicate; milliseconds of sleep
   std::uint32_t size = 0;  // bytes per row of big
   int params = 0;          // $1 .. of echo
   std::vector<std::pair<std::string, std::string>> sets{};  // set_config: all calls of the list

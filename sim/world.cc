@@ -33,6 +33,7 @@ World::~World() {
   // What may still hold streams goes first, then the events that may still hold connections.
   clients_.clear();
   hostile_.clear();
+  replicas_.clear();
   middle_.reset();
   postgres_.reset();
   sim_.clear();
@@ -110,6 +111,14 @@ void World::choose_more() {
   if (random.chance(250)) {
     plan.drain = Time(Duration(random.below(4'000'000)));
     plan.drain_limit = Duration(random.below(3'000'000));
+  }
+  if (random.chance(400)) {
+    for (std::size_t i = random.between(1, 3); i > 0; --i) {
+      const ClientPlan& like = random.pick(plan.clients);
+      if (like.refused) continue;
+      plan.replicas.push_back(like);
+      plan.replicas.back().number = 900 + static_cast<int>(i);
+    }
   }
   if (!plan.new_passwords) return;
   for (const std::string& user : all) plan.passwords.emplace(user, user + "-new");
@@ -211,6 +220,10 @@ void World::build() {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();
   }
+  for (const ClientPlan& r : plan.replicas) {
+    replicas_.push_back(std::make_unique<Replica>(client_loop_, r, rules, more_random_.fork()));
+    replicas_.back()->start();
+  }
   for (unsigned i = 0; i < plan.hostile; ++i) {
     const net::Address to = plan.clients[i % plan.clients.size()].address;
     hostile_.push_back(
@@ -275,6 +288,7 @@ void World::schedule_faults() {
 
 bool World::all_finished() const {
   return std::ranges::all_of(clients_, [](const auto& c) { return c->finished(); }) &&
+         std::ranges::all_of(replicas_, [](const auto& r) { return r->finished(); }) &&
          std::ranges::all_of(hostile_, [](const auto& h) { return h->finished(); });
 }
 
@@ -292,6 +306,8 @@ void World::check_end() {
   std::string late;
   for (const auto& c : clients_)
     if (!c->finished()) late += c->describe() + "; ";
+  for (const auto& r : replicas_)
+    if (!r->finished()) late += r->describe() + "; ";
   for (const auto& h : hostile_) late += h->finished() ? "" : "a hostile one; ";
   if (!late.empty()) return sim_.fail("not served in time: " + late);
   // Silence may last as long as keep-alive; then everything must be quiet.
@@ -326,11 +342,12 @@ Verdict World::run() {
 
 std::string World::summary() const {
   return fmt::format(
-      "{} clients, {} hostile, pool {}+{}, {} more databases, {} users, {} workers{}{}{}, {} "
+      "{} clients, {} replicas, {} hostile, pool {}+{}, {} more databases, {} users, {} "
+      "workers{}{}{}, {} "
       "restarts, "
       "{} kills, {} reloads{}{}",
-      plan.clients.size(), plan.hostile, plan.pool_size, plan.overflow, plan.more.size(),
-      users().size(), plan.workers, plan.faults ? ", faults" : "",
+      plan.clients.size(), plan.replicas.size(), plan.hostile, plan.pool_size, plan.overflow,
+      plan.more.size(), users().size(), plan.workers, plan.faults ? ", faults" : "",
       plan.vanishing ? ", vanishing" : "", plan.cancelling ? ", cancels" : "", plan.restarts,
       plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
       plan.drain ? ", drain" : "");

@@ -12,6 +12,7 @@
 #include "hostile.h"
 #include "network.h"
 #include "postgres.h"
+#include "replica.h"
 #include "services.h"
 #include "sim_loop.h"
 #include "simulation.h"
@@ -66,6 +67,7 @@ class World {
     bool new_passwords = false;  // ... passwords, too
     std::optional<Time> drain;   // SIGTERM
     Duration drain_limit{};
+    std::vector<ClientPlan> replicas;
   };
   Plan plan;
 
@@ -100,6 +102,7 @@ class World {
   std::unique_ptr<Middle> middle_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Hostile>> hostile_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
 };
 
 }  // namespace pgw::sim

@@ -59,7 +59,8 @@ TEST(Sql, WhatIsRenderedIsParsedBack) {
                                       {Kind::discard_all},
                                       {Kind::copy_in, "c1.2"},
                                       {Kind::copy_out, "c1.2", "", "", 4},
-                                      {Kind::alter, "", "tab_1_1"}};
+                                      {Kind::alter, "", "tab_1_1"},
+                                      {Kind::replicate, "c1.2", "", "", 4}};
   for (const Statement& s : all) {
     const auto back = parse(render(s));
     ASSERT_TRUE(back && back->size() == 1) << render(s);
