@@ -7,23 +7,31 @@
 namespace pgw::server {
 
 Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
-               std::uint32_t pid, const std::string& key, std::shared_ptr<void> ticket)
+               std::uint32_t pid, const std::string& key, Wish wish)
     : pool_(pool),
       server_(server),
-      lease_(server->lease()),
-      answered_(server->answered()),
-      ticket_(std::move(ticket)),
+      wish_(std::move(wish)),
       timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
   wire::write_cancel(request_, pid, key);
   context.loop.arm(timer_, pool.settings().cancel_timeout);
   stream_ = context.loop.connect(address, *this);
 }
 
+void Cancel::also(Wish wish) {
+  const bool same = wish.lease == wish_.lease && wish.answered == wish_.answered &&
+                    !(server_ && server_->is_private());
+  // One that was not sent yet can still aim at what runs now.
+  Wish& at = !sent_ || same ? wish_ : next_ ? *next_ : next_.emplace();
+  at.lease = wish.lease;
+  at.answered = wish.answered;
+  for (auto& ticket : wish.tickets) at.tickets.push_back(std::move(ticket));
+}
+
 // The query that was meant may have ended meanwhile: then there is nothing to cancel any more.
 void Cancel::on_connected() {
-  const bool meant = server_ && server_->lease() == lease_ &&
+  const bool meant = server_ && server_->lease() == wish_.lease &&
                      (server_->private_tenant() ||
-                      (!server_->pipeline().empty() && server_->answered() == answered_));
+                      (!server_->pipeline().empty() && server_->answered() == wish_.answered));
   if (!meant) return over(true);
   sent_ = true;
   stream_->send(request_);
@@ -35,8 +43,8 @@ void Cancel::on_end(const Error&) { over(true); }
 void Cancel::over(bool reached) {
   timer_.disarm();
   stream_.reset();  // it calls no more
-  ticket_.reset();
-  pool_.cancel_over(*this, reached || !sent_);
+  wish_.tickets.clear();
+  pool_.cancel_over(*this, reached || !sent_, std::move(next_));
 }
 
 }  // namespace pgw::server

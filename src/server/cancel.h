@@ -2,8 +2,11 @@
 // Progress" in the protocol chapter). While it is, its server is lent to nobody else: so it can hit
 // nobody else's query.
 #pragma once
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "net/loop.h"
 #include "server/context.h"
@@ -13,10 +16,20 @@ namespace pgw::server {
 class Pool;
 class Server;
 
+// What is to be cancelled, and who wants it.
+struct Wish {
+  std::uint32_t lease = 0;
+  std::uint32_t answered = 0;                  // groups of messages before the one that is meant
+  std::vector<std::shared_ptr<void>> tickets;  // let go when it is done, or came to nothing
+};
+
 class Cancel final : net::StreamSink {
  public:
   Cancel(Context& context, Pool& pool, Server* server, const net::Address& address,
-         std::uint32_t pid, const std::string& key, std::shared_ptr<void> ticket);
+         std::uint32_t pid, const std::string& key, Wish wish);
+  // A server has one at a time, whatever its client sends: a further one joins this, or comes after
+  // it.
+  void also(Wish wish);
   Server* server() const { return server_; }
   void forget_server() { server_ = nullptr; }
 
@@ -28,10 +41,9 @@ class Cancel final : net::StreamSink {
 
   Pool& pool_;
   Server* server_;
-  std::uint32_t lease_;
-  std::uint32_t answered_;
+  Wish wish_;
+  std::optional<Wish> next_;
   std::string request_;
-  std::shared_ptr<void> ticket_;
   bool sent_ = false;
   net::Timer timer_;
   std::unique_ptr<net::Stream> stream_;

@@ -280,19 +280,20 @@ void Pool::maintain() {
   if (!idle_.empty()) context_.loop.arm(maintain_timer_, kMaintainEvery);
 }
 
-void Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid,
-                  const std::string& key, std::shared_ptr<void> ticket) {
+Cancel* Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid,
+                     const std::string& key, Wish wish) {
   auto made =
-      std::make_unique<Cancel>(context_, *this, &server, address, pid, key, std::move(ticket));
+      std::make_unique<Cancel>(context_, *this, &server, address, pid, key, std::move(wish));
   Cancel* const cancel = made.get();
   cancels_.emplace(cancel, std::move(made));
+  return cancel;
 }
 
-void Pool::cancel_over(Cancel& cancel, bool reached) {
+void Pool::cancel_over(Cancel& cancel, bool reached, std::optional<Wish> next) {
   auto node = cancels_.extract(&cancel);
   Server* const server = cancel.server();
   context_.graveyard.bury(std::move(node.mapped()));
-  if (server) server->cancel_ended(reached);
+  if (server) server->cancel_ended(reached, std::move(next));
 }
 
 relay::ProfilePtr Pool::profile(relay::Settings settings) {

@@ -17,9 +17,6 @@
 
 namespace pgw::server {
 
-// One CancelRequest on its way.
-class Cancel;
-
 class Pool {
  public:
   // `database` is the name that clients ask for.
@@ -45,8 +42,8 @@ class Pool {
   void server_gone(Server& server);
   void login_succeeded(const Server& server);
   void login_failed(Server& server, const Error& why, bool definite);
-  void cancel(Server& server, const net::Address& address, std::uint32_t pid,
-              const std::string& key, std::shared_ptr<void> ticket);
+  Cancel* cancel(Server& server, const net::Address& address, std::uint32_t pid,
+                 const std::string& key, Wish wish);
   const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
   void keep_derived(auth::ScramKeys keys) { derived_ = std::move(keys); }
 
@@ -96,7 +93,7 @@ class Pool {
   void refuse_waiters(const Error& why);
   void arm_head();
   void bury(Server& server);
-  void cancel_over(Cancel& cancel, bool reached);
+  void cancel_over(Cancel& cancel, bool reached, std::optional<Wish> next);
   bool too_old(const Server& server) const;
   std::size_t most() const { return std::size_t{settings().pool_size} + settings().max_overflow; }
   std::size_t places() const { return most() + private_; }

@@ -165,7 +165,7 @@ void Server::settled(const Expected& entry, relay::Fate fate) {
 }
 
 void Server::lend(Tenant& tenant) {
-  PGW_ASSERT(state_ == State::idle && !tenant_ && pipeline_.empty() && cancels_ == 0);
+  PGW_ASSERT(state_ == State::idle && !tenant_ && pipeline_.empty() && !cancel_);
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
@@ -238,15 +238,22 @@ void Server::become_idle() {
 }
 
 void Server::cancel(std::shared_ptr<void> ticket) {
-  ++cancels_;
-  pool_.cancel(*this, address_, pid_, key_, std::move(ticket));
+  Wish wish{lease_, answered(), {}};
+  if (ticket) wish.tickets.push_back(std::move(ticket));
+  if (cancel_) return cancel_->also(std::move(wish));
+  start_cancel(std::move(wish));
 }
 
-void Server::cancel_ended(bool reached) {
-  --cancels_;
+void Server::start_cancel(Wish wish) {
+  cancel_ = pool_.cancel(*this, address_, pid_, key_, std::move(wish));
+}
+
+void Server::cancel_ended(bool reached, std::optional<Wish> next) {
+  cancel_ = nullptr;
   if (!reached && state_ != State::closing) return close("a cancel request for it did not end");
+  if (next && state_ != State::closing) return start_cancel(std::move(*next));
   if (may_be_lent()) pool_.server_free(*this);
-  if (tenant_ && cancels_ == 0) tenant_->cancel_over();
+  if (tenant_ && !cancel_) tenant_->cancel_over();
 }
 
 // Goodbye, and no word to its pool before PostgreSQL has closed the connection too: until then it

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "relay/pipeline.h"
 #include "relay/profile.h"
+#include "server/cancel.h"
 #include "server/context.h"
 #include "server/login.h"
 #include "server/prepared.h"
@@ -89,7 +90,7 @@ class Server final : net::StreamSink, relay::Effects {
   // taken it.
   // `ticket` is let go when that is so, or the cancel came to nothing.
   void cancel(std::shared_ptr<void> ticket = {});
-  bool cancelling() const { return cancels_ > 0; }
+  bool cancelling() const { return cancel_ != nullptr; }
   // How many groups of messages have been answered; tells whether a query is still the same.
   std::uint32_t answered() const { return pipeline_.group() - pipeline_.groups(); }
   // The client is done with it (nothing is owed, no transaction is open), or gone. `broken_frame`:
@@ -102,9 +103,9 @@ class Server final : net::StreamSink, relay::Effects {
   void lend(Tenant& tenant);
   void close(const char* why, bool broken_frame = false);
   void shed_statements();
-  bool may_be_lent() const { return state_ == State::idle && cancels_ == 0; }
+  bool may_be_lent() const { return state_ == State::idle && !cancel_; }
   std::uint32_t lease() const { return lease_; }
-  void cancel_ended(bool reached);
+  void cancel_ended(bool reached, std::optional<Wish> next);
 
   ListHook in_idle;
   bool overflow = false;
@@ -145,6 +146,7 @@ class Server final : net::StreamSink, relay::Effects {
   void reset_to(std::string_view sql);
   void lose(const Error& why);
   void deadline();
+  void start_cancel(Wish wish);
 
   Context& context_;
   Pool& pool_;
@@ -176,8 +178,8 @@ class Server final : net::StreamSink, relay::Effects {
   bool session_ = false;                 // the lease is a session's
   Tenant* tenant_or_waiting_ = nullptr;  // of a private server
   std::vector<std::pair<std::string, std::string>> extra_;
-  std::uint32_t lease_ = 0;    // counts the clients it was lent to
-  std::uint32_t cancels_ = 0;  // CancelRequests under way
+  std::uint32_t lease_ = 0;   // counts the clients it was lent to
+  Cancel* cancel_ = nullptr;  // under way
   std::uint32_t pid_ = 0;
   std::string key_;
   std::unique_ptr<Login> login_;
