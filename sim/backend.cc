@@ -136,7 +136,7 @@ void Backend::login(const Message& message) {
   if (version_ == kCancelCode) {
     cancel_ = true;
     const int pid = static_cast<int>(in.u32());
-    postgres_.cancel(pid, in.u32());
+    postgres_.cancel(pid, in.u32(), link_);
     return leave();
   }
   if (version_ >> 16 != 3) return refuse("0A000", "unsupported frontend protocol");

@@ -52,7 +52,11 @@ void Postgres::gone(Backend& backend) {
   loop_.ready([this] { dead_.clear(); });
 }
 
-void Postgres::cancel(int pid, std::uint32_t key) {
+void Postgres::cancel(int pid, std::uint32_t key, const std::shared_ptr<Link>& over) {
+  // A pooler has at most one of them open for each of its servers.
+  const auto before = std::exchange(cancels_[pid], over).lock();
+  if (!limits_.empty() && before && before->end(0).stream)
+    sim().fail(fmt::format("two cancel requests for pg{} at a time", pid));
   const auto it = backends_.find(pid);
   if (it != backends_.end() && it->second->key() == key) it->second->interrupt();
 }
@@ -65,10 +69,11 @@ void Postgres::set_limit(const std::string& database, unsigned most) {
 
 void Postgres::logged_in(Backend& backend) {
   unsigned limit = 0;
-  for (const Limit& one : limits_[backend.database()])
+  const auto limits = limits_.find(backend.database());
+  if (limits == limits_.end() || backend.is_replication()) return;  // counted apart by PostgreSQL
+  for (const Limit& one : limits->second)
     if (one.until == Time::max() || one.until + kGrace > sim().now())
       limit = std::max(limit, one.most);
-  if (limit == 0 || backend.is_replication()) return;  // PostgreSQL counts those apart, too
   unsigned n = 0;
   for (const auto& [pid, other] : backends_) {
     if (other->is_session() && !other->is_replication() && !other->holder_left() &&
@@ -90,9 +95,6 @@ bool Postgres::full() const {
 void Postgres::on_accept(std::unique_ptr<net::Stream> stream) {
   const int pid = next_pid_++;
   backends_[pid] = std::make_unique<Backend>(*this, std::move(stream), pid);
-  std::size_t cancels = 0;
-  for (const auto& [number, backend] : backends_) cancels += backend->is_cancel() ? 1 : 0;
-  most_cancels_ = std::max(most_cancels_, cancels);
 }
 
 }  // namespace pgw::sim

@@ -42,12 +42,12 @@ class Postgres final : public net::ListenSink {
 
   std::size_t backends() const { return backends_.size(); }
   std::size_t in_transaction() const;
-  std::size_t most_cancels() const { return most_cancels_; }
   std::string describe() const;
 
   // For backends.
   void gone(Backend& backend);
-  void cancel(int pid, std::uint32_t key);
+  // By a request that came over this connection.
+  void cancel(int pid, std::uint32_t key, const std::shared_ptr<Link>& over);
   void logged_in(Backend& backend);
   const Options& options() const { return options_; }
   bool starting() const { return starting_; }
@@ -73,7 +73,7 @@ class Postgres final : public net::ListenSink {
   static constexpr Duration kGrace = 12s;             // longer than connecting may take
   std::map<std::string, std::vector<Limit>> limits_;  // by database
   int next_pid_ = 100;
-  std::size_t most_cancels_ = 0;
+  std::map<int, std::weak_ptr<Link>> cancels_;  // the last request for each
 };
 
 }  // namespace pgw::sim

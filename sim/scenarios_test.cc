@@ -2,6 +2,8 @@
 // world made for it, here.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "middle.h"
 #include "request.h"
 #include "world.h"
@@ -238,6 +240,23 @@ TEST_F(Stage, ASyncThatWaitsForAServerIsNotCancelled) {
   settle(5s);
   EXPECT_EQ(c.take(), "ZI");
   EXPECT_EQ(ask(c, query("SELECT 'c1.2'")), "T D C ZI");
+}
+
+TEST_F(Stage, CancelsOfOneServerGoOneAfterTheOther) {
+  open_with_postgres();
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(c.take(), "R K ZI");
+  c.send(query("SELECT pg_sleep(60000, 'c1.1')") + query("SELECT pg_sleep(60000, 'c1.2')"));
+  settle();
+  const std::string packet = frame(0, Body().u32(80877102).raw(c.key()).take());
+  for (int i = 0; i < 50; ++i)
+    hands.push_back(std::make_unique<Hand>(clients, kTransaction, packet));
+  std::size_t most = 0;
+  for (const Time until = sim.now() + 5s; sim.next() <= until && sim.step();)
+    most = std::max(most, network.open_to(5432, 0));
+  EXPECT_EQ(most, 2u);  // the server, and a request for it
+  for (std::size_t i = 1; i < hands.size(); ++i) EXPECT_TRUE(hands[i]->ended()) << i;
+  EXPECT_TRUE(c.take().starts_with("T E57014 ZI"));
 }
 
 TEST_F(Stage, AClientInTheMiddleOfAMessageIsNotToldWhyItMustGo) {
