@@ -115,3 +115,44 @@ def test_healing_in_the_middle_of_a_pipeline(target):
         alter(target, "alter table ddl6 add column b int")
         outcome = c.ask(run("i"), bind("", "s"), execute(), SYNC)
         return outcome, c.query("select count(*) from ddl6")
+
+
+def taught_after_the_change(weir, world, ask):
+    """A client has described its statement on one server; the table changes where pgweir does not see it; then the
+    client gets a server that never had the statement. What it answers to `ask`."""
+    w = weir(pool_size=2)
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other, world.direct.wire() as d:
+        d.query("drop table if exists ddl7; create table ddl7 (a int); insert into ddl7 values (1)")
+        assert c.ask(parse("s", "select * from ddl7"), describe("S", "s"), SYNC)[2] == ("T", ("a", 23))
+        d.query("alter table ddl7 alter column a type text")
+        other.query("begin")  # takes the server that has the statement: it was used last
+        outcome = c.ask(*ask), c.ask(parse("t", "select * from ddl7"), describe("S", "t"), run("t"), SYNC)
+        other.query("commit")
+        return outcome
+
+
+STALE = ("E", "0A000", "cached plan must not change result type")
+NEW = [("1",), ("t",), ("T", ("a", 25)), ("2",), ("D", b"1"), ("C", "SELECT 1"), ("Z", "I")]
+
+
+def test_a_server_taught_after_the_change_gives_no_rows_of_another_shape(weir, world):
+    assert taught_after_the_change(weir, world, [run("s"), SYNC]) == ([STALE, ("Z", "I")], NEW)
+
+
+def test_a_server_taught_after_the_change_may_describe_anew(weir, world):
+    again = [("t",), ("T", ("a", 25)), ("2",), ("D", b"1"), ("C", "SELECT 1"), ("Z", "I")]
+    assert taught_after_the_change(weir, world, [describe("S", "s"), run("s"), SYNC]) == (again, NEW)
+
+
+def test_describe_of_an_old_plan_is_healed(weir, world):
+    """Whoever only asks what a statement gives can be told the new shape."""
+    w = weir(pool_size=1)
+    with w.wire(database="e2e") as c, world.direct.wire() as d:
+        d.query("drop table if exists ddl8; create table ddl8 (a int); insert into ddl8 values (1)")
+        c.ask(parse("s", "select * from ddl8"), describe("S", "s"), SYNC)
+        d.query("alter table ddl8 alter column a type text")
+        assert c.ask(parse("t", "select * from ddl8"), describe("S", "t"), SYNC) == [
+            ("1",), ("t",), ("T", ("a", 25)), ("Z", "I")]
+        # The first name was described with the old shape: its rows must not come in the new one.
+        assert c.ask(run("s"), SYNC) == [STALE, ("Z", "I")]
+        assert c.ask(run("t"), SYNC)[1] == ("D", b"1")

@@ -190,6 +190,11 @@ void Client::statement_op(relay::Fate fate) {
   if (fate != relay::Fate::happened && server_) server_->unnamed = 0;
 }
 
+void Client::described(const std::string& name, const relay::StatementRef& statement,
+                       std::uint64_t shape) {
+  if (names_) names_->told(name, statement, shape);
+}
+
 void Client::reported(Bytes name, Bytes value) {
   if (mode_ == config::Mode::session) return;
   if (!drift_) drift_ = std::make_unique<relay::Settings>();

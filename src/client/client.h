@@ -61,6 +61,8 @@ class Client final : net::StreamSink, server::Tenant {
   void deliver(Bytes replies) override;
   void deliver_renamed_error(Bytes message) override;
   void statement_op(relay::Fate fate) override;
+  void described(const std::string& name, const relay::StatementRef& statement,
+                 std::uint64_t shape) override;
   void reported(Bytes name, Bytes value) override;
   void lost_all_statements() override;
   void schema_changed() override;
@@ -106,7 +108,7 @@ class Client final : net::StreamSink, server::Tenant {
   Step on_query(const Frame& frame);
   Step on_sync();
   Step on_copy(const Frame& frame);
-  Step pass(relay::Want want, std::uint8_t flags = 0);
+  Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
   // Sends what stands before the message at hand, so that something else can be sent.
@@ -129,6 +131,9 @@ class Client final : net::StreamSink, server::Tenant {
   // A Parse of what is known to be right, or a Close, outside of any transaction, needs no server:
   // so a client can prepare while all servers are busy.
   bool answer_alone(const Frame& frame);
+  // Whether the statement on this server gives what the client was told; drop: it does not, and the
+  // refusal was sent.
+  Step check_shape(Bytes name, const Names::Value& value, bool taught);
   Step refuse(std::string_view kind, Bytes name, relay::Want want);
   void stand_in(bool simple);
   Names& names();
@@ -161,8 +166,8 @@ class Client final : net::StreamSink, server::Tenant {
   bool skip_drop_ = false;
   bool stalled_ = false;  // pending_ waits for replies
   bool waiting_for_prepare_ = false;
-  bool barrier_ = false;            // nothing further until the server owes nothing
-  std::uint8_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
+  bool barrier_ = false;             // nothing further until the server owes nothing
+  std::uint16_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
   bool serving_ = false;
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at

@@ -39,6 +39,12 @@ void Names::settle(relay::Fate fate) {
   }
 }
 
+void Names::told(const std::string& name, const relay::StatementRef& statement,
+                 std::uint64_t shape) {
+  const auto found = names_.find(name);
+  if (found != names_.end() && found->second.statement == statement) found->second.shape = shape;
+}
+
 const std::string* Names::name_of(std::string_view server_name) const {
   for (const auto& [name, value] : names_)
     if (value.statement->server_name() == server_name) return &name;

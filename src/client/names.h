@@ -19,6 +19,7 @@ class Names {
   struct Value {
     relay::StatementRef statement;  // null: no statement has this name
     std::uint64_t token = 0;        // of an unnamed one: which of all unnamed statements it is
+    std::uint64_t shape = 0;        // that the client was told (relay/shape.h); 0: none
     std::string deallocates;        // the statement is DEALLOCATE of this name
   };
   struct Look {
@@ -32,6 +33,8 @@ class Names {
   void define(std::string_view name, Value value, std::uint32_t group);
   void undefine(std::string_view name, std::uint32_t group) { define(name, {}, group); }
   void settle(relay::Fate fate);
+  // The client was told the shape of what `name` stands for.
+  void told(const std::string& name, const relay::StatementRef& statement, std::uint64_t shape);
   // DEALLOCATE ALL: the unnamed statement stays, and so does what is being sent.
   void forget_all() {
     std::erase_if(names_, [](const auto& one) { return !one.first.empty(); });

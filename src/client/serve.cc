@@ -181,7 +181,7 @@ Client::Step Client::open(const Frame& frame) {
     case 'C':
       return shared ? on_close(frame) : pass(Want::close);
     case 'E': {
-      const auto flags = std::exchange(execute_flags_, std::uint8_t{0});
+      const auto flags = std::exchange(execute_flags_, std::uint16_t{0});
       if (deallocates_) {
         names().undefine(*deallocates_, server_->group());
         deallocates_.reset();
@@ -288,7 +288,7 @@ Client::Step Client::begin_group() {
   return Step::keep;
 }
 
-Client::Step Client::pass(Want want, std::uint8_t flags) {
+Client::Step Client::pass(Want want, std::uint16_t flags) {
   server_->expect({.want = want, .flags = flags});
   return Step::keep;
 }
@@ -296,7 +296,7 @@ Client::Step Client::pass(Want want, std::uint8_t flags) {
 Client::Step Client::on_query(const Frame& frame) {
   ++leased_groups_;
   server_->unnamed = 0;
-  std::uint8_t flags = 0;
+  std::uint16_t flags = 0;
   if (!frame.whole) {
     // Too long to be looked at: whatever it does, it is undone before the next client.
     server_->make_dirty();

@@ -19,6 +19,7 @@ namespace {
 // stream of replies and with all that an error brings; its text is then put right for the client.
 constexpr std::string_view kNone = "pgweir_none:";
 constexpr std::string_view kTaken = "pgweir_taken:";
+constexpr std::string_view kStale = "pgweir_stale:";
 constexpr std::string_view kTooMany = "pgweir_many:";
 constexpr std::string_view kTooBig = "pgweir_big:";
 
@@ -170,11 +171,15 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
   const auto has =
       name.empty() ? Prepared::Has::yes : server_->prepared().has(value.statement, group);
   if (has == Prepared::Has::unsure) return wait_for_replies(false);
+  if (want == Want::bind && value.shape != 0 && !name.empty()) {
+    const Step step = check_shape(name, value, has == Prepared::Has::yes);
+    if (step != Step::keep) return step;
+  }
   const auto& scan = value.statement->scan();
   if (scan.dirties) server_->make_dirty();
   if (scan.unsettles) barrier_ = true;
   if (want == Want::bind) {
-    execute_flags_ = scan.local_set ? std::uint8_t{Expected::mild_set} : std::uint8_t{0};
+    execute_flags_ = scan.local_set ? std::uint16_t{Expected::mild_set} : std::uint16_t{0};
     deallocates_.reset();
     if (!value.deallocates.empty()) {
       deallocates_ = std::make_unique<std::string>(value.deallocates);
@@ -203,6 +208,25 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
   }
   server_name = value.statement->server_name();
   return Step::replaced;
+}
+
+// A client that was told what the statement gives may rely on it, and PostgreSQL keeps that
+// promise: once the tables have changed it says so instead of giving rows of another shape. A
+// server that learned the statement after the change knows nothing of the promise, so it is asked
+// what it would give; once for each statement and server.
+Client::Step Client::check_shape(Bytes name, const Names::Value& value, bool taught) {
+  const auto& pipeline = server_->pipeline();
+  if (pipeline.skipping() || pipeline.copying_in() || server_->status() == 'E') return Step::keep;
+  const auto shape = taught ? server_->prepared().shape(value.statement) : 0;
+  if (shape == value.shape) return Step::keep;
+  if (shape == 0) {
+    cut();
+    if (!taught) server_->replay(value.statement, false);
+    server_->describe(value.statement, name, true);
+    return wait_for_replies(false);
+  }
+  schema_changed();  // who prepares it anew must get another statement
+  return refuse(kStale, name, Want::bind);
 }
 
 Client::Step Client::on_bind(const Frame& frame) {
@@ -241,12 +265,10 @@ Client::Step Client::on_describe(const Frame& frame) {
   std::string server_name;
   const Step step = reach(target->name, want, server_name);
   if (step == Step::stall || step == Step::drop) return step;
-  server_->expect({.want = want, .flags = Expected::renamed});
-  if (step == Step::keep) return step;
+  if (step == Step::keep) return pass(want, Expected::renamed);
   cut();
-  std::string out;
-  wire::write_describe(out, 'S', server_name);
-  server_->send(out);
+  const auto look = names().look(target->name, server_->group());
+  server_->describe(look.value->statement, target->name, false);
   return Step::drop;
 }
 
@@ -260,7 +282,7 @@ Client::Step Client::on_close(const Frame& frame) {
   const auto group = server_->group();
   const auto look = names().look(target->name, group);
   if (look.unsure) return wait_for_replies(false);
-  std::uint8_t flags = 0;
+  std::uint16_t flags = 0;
   if (look.value) {
     names().undefine(target->name, group);
     flags = Expected::client_op;
@@ -288,7 +310,7 @@ void Client::stand_in(bool simple) {
   cut();
   std::string out;
   wire::write_close(out, 'S', "pgweir_gone");
-  std::uint8_t flags = Expected::ours;
+  std::uint16_t flags = Expected::ours;
   if (simple) {  // a simple query drops the unnamed statement, too
     names().undefine({}, server_->group());
     flags |= Expected::client_op;
@@ -313,6 +335,11 @@ void Client::deliver_renamed_error(Bytes message) {
   if (found.starts_with(kTaken))
     return say(Code::duplicate_statement, fmt::format("prepared statement \"{}\" already exists",
                                                       found.substr(kTaken.size())));
+  if (found.starts_with(kStale)) {
+    wire::write_error(out, wire::Severity::error, sqlstate(Code::unsupported),
+                      "cached plan must not change result type", {}, {}, "RevalidateCachedQuery");
+    return deliver(out);
+  }
   if (found.starts_with(kTooMany))
     return say(
         Code::too_large,

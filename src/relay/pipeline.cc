@@ -45,7 +45,7 @@ void Pipeline::pop(Effects& effects) {
   const Expected entry = queue_.front();
   queue_.pop_front();
   groups_ -= ends_group(entry.want);
-  if (entry.flags & (Expected::client_op | Expected::server_op))
+  if (entry.followed())
     effects.settled(entry, entry.has(Expected::refused) ? Fate::failed : Fate::happened);
   while (!queue_.empty() && queue_.front().want == Want::copy_end) queue_.pop_front();
 }
@@ -54,7 +54,7 @@ void Pipeline::drop_front(Effects& effects, Fate fate) {
   const Expected entry = queue_.front();
   queue_.pop_front();
   groups_ -= ends_group(entry.want);
-  if (entry.flags & (Expected::client_op | Expected::server_op)) effects.settled(entry, fate);
+  if (entry.followed()) effects.settled(entry, fate);
 }
 
 // An error: everything up to the next Sync is skipped by PostgreSQL, a simple Query too.

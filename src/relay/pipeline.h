@@ -27,7 +27,7 @@ enum class Want : std::uint8_t {
 };
 
 struct Expected {
-  enum Flag : std::uint8_t {
+  enum Flag : std::uint16_t {
     ours = 1,       // pgweir sent it: the reply is for nobody else
     quiet = 2,      // ... and its error is pgweir's affair too (else the error answers the client's
                     // message)
@@ -36,20 +36,23 @@ struct Expected {
     mild_set = 16,  // SET LOCAL and the like: the tag SET leaves nothing behind
     resets = 32,    // ends with RESET ALL
     refused = 128,  // an error has answered it; its ReadyForQuery is still to come
-    renamed = 64    // a statement's name in an error's text is pgweir's and must be the client's
+    renamed = 64,   // a statement's name in an error's text is pgweir's and must be the client's
+    describes = 256  // a shared statement's shape is learned from the reply
   };
   Want want = Want::sync;
-  std::uint8_t flags = 0;
+  std::uint16_t flags = 0;
   char tag = 0;  // invent: '1' or '3'
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
+  // Its fate is of interest to somebody.
+  bool followed() const { return (flags & (client_op | server_op | describes)) != 0; }
 };
 
 // What became of a message: carried out; refused with an error; never looked at because of an error
 // before it.
 enum class Fate : std::uint8_t { happened, failed, skipped };
 
-// Told of entries that carry client_op or server_op, in order.
+// Told of entries that carry client_op, server_op or describes, in order.
 class Effects {
  public:
   virtual void settled(const Expected& entry, Fate fate) = 0;
@@ -104,7 +107,7 @@ class Pipeline {
   // The entries of the only group that is owed, if that is exactly these kinds and nothing came of
   // any yet.
   bool owes_only(std::initializer_list<Want> wants) const;
-  std::uint8_t flags_at(std::size_t i) const { return queue_.at(i).flags; }
+  std::uint16_t flags_at(std::size_t i) const { return queue_.at(i).flags; }
   // All that is owed is nobody's but pgweir's from now on.
   void make_ours_quiet();
   // The connection is gone: nothing will be answered.

@@ -20,6 +20,7 @@ void Prepared::note(Entry& entry, std::uint32_t group, bool adds) {
   ++entry.unsettled;
   entry.group = group;
   entry.will_be = adds;
+  entry.shape = 0;
   by_use_.push_back(entry);
   changes_.push_back({entry.statement.get(), adds});
 }
@@ -50,6 +51,17 @@ void Prepared::settle(bool happened) {
     present_ += change.adds ? 1 : std::size_t(-1);
   }
   if (!entry.present && entry.unsettled == 0) entries_.erase(found);
+}
+
+std::uint64_t Prepared::shape(const relay::StatementRef& statement) const {
+  const auto found = entries_.find(statement.get());
+  return found == entries_.end() ? 0 : found->second.shape;
+}
+
+void Prepared::set_shape(const relay::StatementRef& statement, std::uint64_t shape) {
+  const auto found = entries_.find(statement.get());
+  // While changes are under way the reply may be about the one before.
+  if (found != entries_.end() && found->second.unsettled == 0) found->second.shape = shape;
 }
 
 void Prepared::forget_all() {

@@ -24,6 +24,11 @@ class Prepared {
   void close_sent(relay::Statement& statement, std::uint32_t group);
   void settle(bool happened);
 
+  // What a client reads in the rows of the statement as this server has it (relay/shape.h); 0: not
+  // known.
+  std::uint64_t shape(const relay::StatementRef& statement) const;
+  void set_shape(const relay::StatementRef& statement, std::uint64_t shape);
+
   // DEALLOCATE ALL: what was there is gone; what is still being sent is not.
   void forget_all();
   std::size_t count() const { return present_; }
@@ -40,6 +45,7 @@ class Prepared {
     std::uint32_t unsettled = 0;  // changes under way
     std::uint32_t group = 0;      // of the last one
     bool will_be = false;         // what the last one makes it
+    std::uint64_t shape = 0;
   };
   struct Change {
     relay::Statement* statement;

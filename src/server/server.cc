@@ -11,8 +11,13 @@ using relay::Expected;
 using relay::Want;
 
 namespace {
-constexpr std::uint8_t kQuiet = Expected::ours | Expected::quiet;
+constexpr std::uint16_t kQuiet = Expected::ours | Expected::quiet;
+
+bool plan_is_stale(Bytes error) {
+  const auto fields = wire::read_fields(error);
+  return fields.sqlstate == "0A000" && fields.routine == "RevalidateCachedQuery";
 }
+}  // namespace
 
 Server::Server(Context& context, Pool& pool)
     : context_(context),
@@ -94,11 +99,15 @@ void Server::remember(Bytes bytes) {
 // client learns the new one) and does nothing else, PostgreSQL has done nothing yet: the statement
 // is prepared anew and the group sent again.
 bool Server::heal(Bytes error) {
-  if (!remembers_ || !tenant_ || status_ != 'I' || !group_statement_) return false;
+  if (!tenant_ || status_ != 'I') return false;
+  const auto* front = pipeline_.front();
+  if (front && front->has(Expected::describes) && !front->has(Expected::ours) &&
+      plan_is_stale(error))
+    return heal_describe();
+  if (!remembers_ || !group_statement_) return false;
   if (!pipeline_.owes_only({Want::bind, Want::describe_portal, Want::execute, Want::sync}))
     return false;
-  const auto fields = wire::read_fields(error);
-  if (fields.sqlstate != "0A000" || fields.routine != "RevalidateCachedQuery") return false;
+  if (!plan_is_stale(error)) return false;
   remembers_ = false;
   const auto execute_flags = pipeline_.flags_at(2);
   // The error ends the group that failed; its ReadyForQuery is pgweir's.
@@ -110,6 +119,34 @@ bool Server::heal(Bytes error) {
   expect({.want = Want::describe_portal});
   expect({.want = Want::execute, .flags = execute_flags});
   expect({.want = Want::sync});
+  return true;
+}
+
+// The same for a Describe of the statement with a Sync behind it or nothing yet: the client learns
+// the new shape, which is all that it has asked for. PostgreSQL tells the types of the parameters
+// before it finds out; the client has them already, so they stay.
+bool Server::heal_describe() {
+  if (!std::exchange(describe_begins_group_, false)) return false;
+  const bool synced = pipeline_.owes_only({Want::describe_statement, Want::sync});
+  if (!synced && !pipeline_.owes_only({Want::describe_statement})) return false;
+  const Described again = described_.front();
+  pipeline_.make_ours_quiet();
+  if (!synced) {
+    std::string out;
+    wire::write_sync(out);
+    send(out);
+    expect({.want = Want::sync, .flags = kQuiet});
+  }
+  replay(again.statement, true, parameters_);
+  parameters_told_ = !parameters_.empty();
+  describe(again.statement, again.name, false);
+  if (synced) {
+    send_sync();
+  } else {
+    std::string out;
+    wire::write_flush(out);
+    send(out);
+  }
   return true;
 }
 
@@ -133,8 +170,7 @@ void Server::reset_to(std::string_view sql) {
 
 void Server::expect(Expected entry) {
   if (pipeline_.skipping()) {
-    if (entry.flags & (Expected::client_op | Expected::server_op))
-      settled(entry, relay::Fate::skipped);
+    if (entry.followed()) settled(entry, relay::Fate::skipped);
     return;
   }
   pipeline_.push(entry);
@@ -146,21 +182,35 @@ void Server::send_sync() {
   send(Bytes(kSync, sizeof kSync));
 }
 
-void Server::replay(const relay::StatementRef& statement, bool close_first) {
+void Server::replay(const relay::StatementRef& statement, bool close_first, Bytes types) {
   std::string out;
   if (close_first && prepared_.has(statement, pipeline_.group()) != Prepared::Has::no) {
     wire::write_close(out, 'S', statement->server_name());
     prepared_.close_sent(*statement, pipeline_.group());
     expect({.want = Want::close, .flags = Expected::ours | Expected::server_op});
   }
-  wire::write_parse(out, statement->server_name(), statement->text(), statement->types());
+  wire::write_parse(out, statement->server_name(), statement->text(),
+                    types.empty() ? statement->types() : types);
   prepared_.parse_sent(statement, pipeline_.group());
   expect({.want = Want::parse, .flags = Expected::ours | Expected::server_op | Expected::renamed});
   send(out);
 }
 
+void Server::describe(const relay::StatementRef& statement, std::string_view name, bool check) {
+  describe_begins_group_ = pipeline_.quiet() && status_ == 'I';
+  std::string out;
+  wire::write_describe(out, 'S', statement->server_name());
+  if (check) wire::write_flush(out);
+  described_.push_back({statement, std::string(name)});
+  send(out);
+  std::uint16_t flags = Expected::describes | Expected::renamed;
+  if (check) flags |= Expected::ours;
+  expect({.want = Want::describe_statement, .flags = flags});
+}
+
 void Server::settled(const Expected& entry, relay::Fate fate) {
   if (entry.has(Expected::server_op)) prepared_.settle(fate == relay::Fate::happened);
+  if (entry.has(Expected::describes) && fate != relay::Fate::happened) described_.pop_front();
   if (entry.has(Expected::client_op) && tenant_) tenant_->statement_op(fate);
 }
 

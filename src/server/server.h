@@ -1,6 +1,7 @@
 // One connection to PostgreSQL: it logs in, is lent to one client after the other, and is made
 // clean in between. Thread: its worker's. Owned by its pool.
 #pragma once
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +68,11 @@ class Server final : net::StreamSink, relay::Effects {
   // Answers for the server at once if it is their turn.
   void deliver_invented();
   // Parse of a shared statement that this client needs and this server lacks.
-  void replay(const relay::StatementRef& statement, bool close_first);
+  // `types`: those that it is to have instead of its own; empty: its own.
+  void replay(const relay::StatementRef& statement, bool close_first, Bytes types = {});
+  // Describe of a shared statement, which this server has by then. `name` is the client's for it.
+  // `check`: for pgweir alone, to know its shape; with a Flush, and Tenant::progressed() follows.
+  void describe(const relay::StatementRef& statement, std::string_view name, bool check);
   relay::Pipeline& pipeline() { return pipeline_; }
   Prepared& prepared() { return prepared_; }
   std::uint32_t group() const { return pipeline_.group(); }
@@ -142,6 +147,9 @@ class Server final : net::StreamSink, relay::Effects {
   void become_idle();
   void remember(Bytes bytes);
   bool heal(Bytes error);
+  bool heal_describe();
+  void learn_shape(Bytes columns, bool ours);
+  bool streams(char tag) const;
   void query(std::string_view text);
   void reset_to(std::string_view sql);
   void lose(const Error& why);
@@ -157,9 +165,18 @@ class Server final : net::StreamSink, relay::Effects {
   relay::ProfilePtr profile_;   // in effect; null: as PostgreSQL starts a session
   relay::ProfilePtr learning_;  // its reported settings are taken when the replay is done
   relay::Settings reported_;
-  std::string carry_;           // a message that is not whole yet
-  std::size_t skip_ = 0;        // bytes of a long message's body still to come
-  std::size_t in_request_ = 0;  // bytes since the last ReadyForQuery
+  struct Described {
+    relay::StatementRef statement;
+    std::string name;  // the client's
+  };
+  std::deque<Described> described_;     // whose Describe is under way
+  std::string parameters_;              // of the front one: its ParameterDescription's body
+  bool describe_begins_group_ = false;  // ... and nothing was sent in its group before it
+  bool parameters_told_ = false;        // ... and it is not to be told again
+  bool checked_ = false;                // one for pgweir alone was answered
+  std::string carry_;                   // a message that is not whole yet
+  std::size_t skip_ = 0;                // bytes of a long message's body still to come
+  std::size_t in_request_ = 0;          // bytes since the last ReadyForQuery
   State state_ = State::resolving;
   char status_ = 'I';
   bool skip_forward_ = false;

@@ -1,4 +1,5 @@
 // Replies: cut into messages, matched with what was asked, passed on in runs as long as possible.
+#include "relay/shape.h"
 #include "server/pool.h"
 #include "server/server.h"
 #include "wire/frame.h"
@@ -18,10 +19,13 @@ constexpr std::size_t kGatherMax =
     16 * 1024 * 1024;  // of messages that are looked into; none comes near it
 constexpr std::size_t kBulkBytes = 128 * 1024;  // a reply this long is likely to go on
 
-// Messages whose bodies nobody looks into: they may be passed on in parts.
-bool streams(char tag) { return tag == 'D' || tag == 'd' || tag == 'V' || tag == 'T'; }
-
 }  // namespace
+
+// Messages whose bodies nobody looks into: they may be passed on in parts.
+bool Server::streams(char tag) const {
+  if (tag == 'T') return described_.empty();
+  return tag == 'D' || tag == 'd' || tag == 'V';
+}
 
 void Server::relay(Bytes bytes) {
   bulk(bytes.size());
@@ -43,10 +47,11 @@ void Server::relay(Bytes bytes) {
   deliver_invented();
   if (at < end) carry_.assign(at, end);
   if (muted_) return;  // only the end is still to come
+  const bool checked = std::exchange(checked_, false);
   if (std::exchange(ready_seen_, false)) {
     ready();
-  } else if (pipeline_.skipping() && tenant_) {
-    tenant_->progressed();  // what it waits for may have been skipped
+  } else if ((checked || pipeline_.skipping()) && tenant_) {
+    tenant_->progressed();  // what it waits for has come, or may have been skipped
   }
 }
 
@@ -153,6 +158,9 @@ bool Server::frame(Bytes message, const char*& run) {
   if (!inspect(tag, message.substr(wire::kHeaderBytes), verdict)) return false;
   // What replaying the settings has changed, a client that may have reset them must know.
   const bool tell = tag == 'S' && session_ && !learning_;
+  if (tag == 't' && verdict.entry.has(Expected::describes) && !verdict.entry.has(Expected::ours) &&
+      std::exchange(parameters_told_, false))
+    verdict.forward = false;
   if (!verdict.forward && !tell) {
     deliver(run, message.data());
     run = after;
@@ -211,8 +219,18 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       }
       return true;
     }
+    case 't':
+      if (verdict.entry.has(Expected::describes)) parameters_ = body;
+      return true;
+    case 'T':
+    case 'n':
+      if (verdict.entry.has(Expected::describes))
+        learn_shape(body, verdict.entry.has(Expected::ours));
+      return true;
     case 'E': {
       if (healed_) return true;
+      parameters_.clear();
+      parameters_told_ = false;
       unnamed = 0;  // it may have been its Parse that failed, or that was skipped
       const auto fields = wire::read_fields(body);
       // Whoever prepares this text from now on must not be given the old statement.
@@ -245,6 +263,19 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       return true;
     default:
       return true;
+  }
+}
+
+// `columns`: a RowDescription's body, empty for NoData.
+void Server::learn_shape(Bytes columns, bool ours) {
+  const Described it = std::move(described_.front());
+  described_.pop_front();
+  const auto shape = relay::shape_of(std::exchange(parameters_, {}), columns);
+  prepared_.set_shape(it.statement, shape);
+  if (ours) {
+    checked_ = true;
+  } else if (tenant_) {
+    tenant_->described(it.name, it.statement, shape);
   }
 }
 

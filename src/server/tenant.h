@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "relay/pipeline.h"
+#include "relay/statements.h"
 
 namespace pgw::server {
 
@@ -24,6 +25,10 @@ class Tenant {
   virtual void deliver_renamed_error(Bytes message) = 0;
   // What became of an entry with client_op, in the order of sending.
   virtual void statement_op(relay::Fate fate) = 0;
+  // The client's Describe of its statement `name` was answered: it relies on this shape from now
+  // on.
+  virtual void described(const std::string& name, const relay::StatementRef& statement,
+                         std::uint64_t shape) = 0;
   // PostgreSQL reported a setting to the client (it was delivered).
   virtual void reported(Bytes name, Bytes value) = 0;
   // The client's statement said so: see relay::Effect.

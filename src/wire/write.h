@@ -46,8 +46,8 @@ class Message {
 // To a client.
 enum class Severity : std::uint8_t { error, fatal, notice };
 void write_error(std::string& out, Severity severity, std::string_view sqlstate,
-                 std::string_view message, std::string_view hint = {},
-                 std::string_view detail = {});
+                 std::string_view message, std::string_view hint = {}, std::string_view detail = {},
+                 std::string_view routine = {});
 void write_error(std::string& out, Severity severity, const Error& error);
 void write_ready(std::string& out, char status);
 void write_parameter(std::string& out, std::string_view name, std::string_view value);
