@@ -145,6 +145,8 @@ void Client::release() {
     update_reading();
   }
   if (names_ && names_->empty()) names_.reset();
+  portals_.reset();
+  altered_ = false;
   server.give_back(false);
   if (stalled_) {
     stalled_ = false;

@@ -2,6 +2,7 @@
 // client/statements.cc, its life told in client/client.cc. Thread: its worker's. Owned by its
 // worker.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,12 @@ class Client final : net::StreamSink, server::Tenant {
     stall,     // not before replies have come, or a server; the bytes are kept
     stop       // the client is gone
   };
+  // What executing a portal does beside what its reply tells.
+  struct Portal {
+    std::uint16_t flags = 0;  // of relay::Expected
+    std::string deallocates;  // the statement is DEALLOCATE of this name
+  };
+  using Portals = std::map<std::string, Portal, std::less<>>;
   struct Frame {
     char tag;
     Bytes here;         // of the body, what has arrived
@@ -107,7 +114,10 @@ class Client final : net::StreamSink, server::Tenant {
   Step begin_group();
   Step on_query(const Frame& frame);
   Step on_sync();
+  Step on_execute(const Frame& frame);
   Step on_copy(const Frame& frame);
+  // Of a statement that is about to be carried out.
+  void heed(const relay::Scan& scan);
   Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
@@ -127,7 +137,7 @@ class Client final : net::StreamSink, server::Tenant {
   Step parse_named(Bytes name, Bytes text, Bytes types);
   // Sees to it that the server has what `name` stands for. keep: as it is. replaced: use
   // `server_name`. drop: there is no such statement, and the refusal was sent.
-  Step reach(Bytes name, relay::Want want, std::string& server_name);
+  Step reach(Bytes name, relay::Want want, std::string& server_name, Portal* portal = nullptr);
   // A Parse of what is known to be right, or a Close, outside of any transaction, needs no server:
   // so a client can prepare while all servers are busy.
   bool answer_alone(const Frame& frame);
@@ -136,6 +146,7 @@ class Client final : net::StreamSink, server::Tenant {
   Step check_shape(Bytes name, const Names::Value& value, bool taught);
   Step refuse(std::string_view kind, Bytes name, relay::Want want);
   void stand_in(bool simple);
+  bool note_portal(Bytes name, Portal portal);
   Names& names();
 
   Worker& worker_;
@@ -154,8 +165,7 @@ class Client final : net::StreamSink, server::Tenant {
   const char* run_ = nullptr;       // while serving: from here on nothing was sent yet,
   const char* at_ = nullptr;        // and here the message at hand begins
   std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
-  std::unique_ptr<std::string>
-      deallocates_;  // the last Bind's statement is DEALLOCATE of this name
+  std::unique_ptr<Portals> portals_;  // those with any
   std::uint32_t pid_;
   std::uint32_t key_;
   std::uint16_t leased_groups_ = 0;  // sent since the lease began
@@ -166,12 +176,12 @@ class Client final : net::StreamSink, server::Tenant {
   bool skip_drop_ = false;
   bool stalled_ = false;  // pending_ waits for replies
   bool waiting_for_prepare_ = false;
-  bool barrier_ = false;             // nothing further until the server owes nothing
-  std::uint16_t execute_flags_ = 0;  // of relay::Expected, from the last Bind's statement
+  bool barrier_ = false;  // nothing further until the server owes nothing
   bool serving_ = false;
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
+  bool altered_ = false;  // texts may have another meaning until this transaction ends
 };
 
 }  // namespace pgw::client

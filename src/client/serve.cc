@@ -180,14 +180,8 @@ Client::Step Client::open(const Frame& frame) {
       return on_describe(frame);
     case 'C':
       return shared ? on_close(frame) : pass(Want::close);
-    case 'E': {
-      const auto flags = std::exchange(execute_flags_, std::uint16_t{0});
-      if (deallocates_) {
-        names().undefine(*deallocates_, server_->group());
-        deallocates_.reset();
-      }
-      return pass(Want::execute, flags);
-    }
+    case 'E':
+      return on_execute(frame);
     case 'F':
       server_->make_dirty();
       return pass(Want::function);
@@ -288,6 +282,12 @@ Client::Step Client::begin_group() {
   return Step::keep;
 }
 
+void Client::heed(const relay::Scan& scan) {
+  if (scan.dirties) server_->make_dirty();
+  if (scan.indelible) server_->spoil();
+  altered_ |= scan.alters;
+}
+
 Client::Step Client::pass(Want want, std::uint16_t flags) {
   server_->expect({.want = want, .flags = flags});
   return Step::keep;
@@ -300,12 +300,13 @@ Client::Step Client::on_query(const Frame& frame) {
   if (!frame.whole) {
     // Too long to be looked at: whatever it does, it is undone before the next client.
     server_->make_dirty();
+    altered_ = true;
     barrier_ = true;
   } else {
     const auto text = wire::read_query(frame.here);
     if (!text) return end_with(text.error());
     const auto scan = relay::scan(*text);
-    if (scan.dirties) server_->make_dirty();
+    heed(scan);
     if (scan.local_set) flags |= Expected::mild_set;
     if (scan.reset_all) flags |= Expected::resets;
     if (scan.unsettles && mode_ == config::Mode::transaction) {
@@ -319,7 +320,8 @@ Client::Step Client::on_query(const Frame& frame) {
           std::string out;
           wire::write_query(out, "DEALLOCATE pgweir_gone");
           server_->send(out);
-          server_->expect({.want = Want::query, .flags = Expected::client_op});
+          server_->expect(
+              {.want = Want::query, .flags = Expected::client_op | Expected::stands_in});
           return Step::drop;
         }
       }
@@ -334,6 +336,16 @@ Client::Step Client::on_query(const Frame& frame) {
     }
   }
   return pass(Want::query, flags);
+}
+
+Client::Step Client::on_execute(const Frame& frame) {
+  if (!portals_) return pass(Want::execute);
+  wire::Reader reader(frame.here);
+  const auto portal = portals_->find(reader.text());
+  if (portal == portals_->end() || !reader.ok()) return pass(Want::execute);
+  if (!portal->second.deallocates.empty())
+    names().undefine(portal->second.deallocates, server_->group());
+  return pass(Want::execute, portal->second.flags);
 }
 
 Client::Step Client::on_sync() {

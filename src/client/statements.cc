@@ -23,6 +23,8 @@ constexpr std::string_view kStale = "pgweir_stale:";
 constexpr std::string_view kTooMany = "pgweir_many:";
 constexpr std::string_view kTooBig = "pgweir_big:";
 
+constexpr std::size_t kPortalsMax = 10'000;  // with something to remember, in one transaction
+
 }  // namespace
 
 Names& Client::names() {
@@ -132,7 +134,8 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
       }
     }
   }
-  const auto scope = scan.fleeting || drift_ ? worker_.statements().fresh_scope() : profile_->scope;
+  const auto scope =
+      scan.fleeting || drift_ || altered_ ? worker_.statements().fresh_scope() : profile_->scope;
   value.statement = worker_.statements().intern(scope, text, types);
   const auto statement = value.statement;
   auto& prepared = server_->prepared();
@@ -162,7 +165,7 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   return Step::drop;
 }
 
-Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
+Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Portal* portal) {
   const auto group = server_->group();
   const auto look = names().look(name, group);
   if (look.unsure) return wait_for_replies(false);
@@ -176,14 +179,13 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
     if (step != Step::keep) return step;
   }
   const auto& scan = value.statement->scan();
-  if (scan.dirties) server_->make_dirty();
+  heed(scan);
   if (scan.unsettles) barrier_ = true;
-  if (want == Want::bind) {
-    execute_flags_ = scan.local_set ? std::uint16_t{Expected::mild_set} : std::uint16_t{0};
-    deallocates_.reset();
+  if (portal) {
+    if (scan.local_set) portal->flags |= Expected::mild_set;
     if (!value.deallocates.empty()) {
-      deallocates_ = std::make_unique<std::string>(value.deallocates);
-      execute_flags_ |= Expected::client_op;
+      portal->deallocates = value.deallocates;
+      portal->flags |= Expected::client_op | Expected::stands_in;
       stand_in(false);
     }
   }
@@ -205,6 +207,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name) {
   if (has == Prepared::Has::no) {
     cut();
     server_->replay(value.statement, false);
+    if (altered_) server_->make_dirty();  // it may be understood otherwise than for everybody else
   }
   server_name = value.statement->server_name();
   return Step::replaced;
@@ -236,8 +239,12 @@ Client::Step Client::on_bind(const Frame& frame) {
   if (!front) return end_with(Error(Code::too_large, "the names in a Bind message are too long"));
   std::string server_name;
   const bool first = server_->pipeline().quiet();
-  const Step step = reach(front->statement, Want::bind, server_name);
+  Portal portal;
+  const Step step = reach(front->statement, Want::bind, server_name, &portal);
   if (step == Step::stall || step == Step::drop) return step;
+  if (portal.flags != 0 && !portals_) portals_ = std::make_unique<Portals>();
+  if (portals_ && !note_portal(front->portal, std::move(portal)))
+    return end_with(Error(Code::too_large, fmt::format("more than {} portals", kPortalsMax)));
   if (first && step == Step::replaced && server_->pipeline().quiet() && server_->status() == 'I') {
     cut();
     server_->begin_group_of(names().look(front->statement, server_->group()).value->statement);
@@ -270,6 +277,16 @@ Client::Step Client::on_describe(const Frame& frame) {
   const auto look = names().look(target->name, server_->group());
   server_->describe(look.value->statement, target->name, false);
   return Step::drop;
+}
+
+// False: there are too many.
+bool Client::note_portal(Bytes name, Portal portal) {
+  if (portal.flags == 0) {
+    portals_->erase(std::string(name));
+    return true;
+  }
+  portals_->insert_or_assign(std::string(name), std::move(portal));
+  return portals_->size() <= kPortalsMax;
 }
 
 // The statement stays on the server for others: only the client's name goes.

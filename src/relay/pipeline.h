@@ -37,7 +37,8 @@ struct Expected {
     resets = 32,    // ends with RESET ALL
     refused = 128,  // an error has answered it; its ReadyForQuery is still to come
     renamed = 64,   // a statement's name in an error's text is pgweir's and must be the client's
-    describes = 256  // a shared statement's shape is learned from the reply
+    stands_in = 512,  // DEALLOCATE of the stand-in
+    describes = 256   // a shared statement's shape is learned from the reply
   };
   Want want = Want::sync;
   std::uint16_t flags = 0;

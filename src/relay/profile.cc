@@ -84,6 +84,14 @@ bool all_safe(const Settings& settings) {
   });
 }
 
+bool keeps_meaning(std::string_view name) {
+  // A plan made under another search_path, or by another role, PostgreSQL makes anew by itself.
+  return std::ranges::binary_search(kNeutral, name) || name == "search_path" || name == "role" ||
+         name.starts_with("enable_") || name.starts_with("log_") || name.ends_with("_cost") ||
+         name.ends_with("_timeout") || name.ends_with("_mem") || name == "row_security" ||
+         name == "synchronous_commit";
+}
+
 std::string meaning_key(const Settings& settings) {
   std::string out;
   for (const auto& [name, value] : settings) {

@@ -32,6 +32,9 @@ using ProfilePtr = std::shared_ptr<Profile>;
 // understood, or on more than 100 settings.
 Result<Settings> settings_of(const std::vector<std::pair<std::string, std::string>>& parameters);
 
+// Setting `name`, in lower case, changes nothing in what a statement's text means once it is
+// prepared: PostgreSQL heeds it at each execution, or it has to do with other things.
+bool keeps_meaning(std::string_view name);
 bool all_safe(const Settings& settings);
 // The settings that can change what a statement's text means, as one string.
 std::string meaning_key(const Settings& settings);

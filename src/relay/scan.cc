@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/bytes.h"
+#include "relay/profile.h"
 
 namespace pgw::relay {
 namespace {
@@ -22,6 +23,12 @@ bool contains(std::string_view word, std::string_view lower) {
 }
 
 bool blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// The first non-blank character at or behind `at`; NUL at the end.
+char next_char(std::string_view text, std::size_t at) {
+  while (at < text.size() && blank(text[at])) ++at;
+  return at < text.size() ? text[at] : '\0';
+}
 
 // Session-level advisory locks are told by their functions' names; those with xact end with the
 // transaction.
@@ -48,13 +55,17 @@ void judge(std::string_view word, Scan& out) {
       out.fleeting |= same(word, "now");
       break;
     case 'p':
-      out.dirties |= takes_lock(word) || same(word, "prepare") || same(word, "pg_temp");
+      out.dirties |= takes_lock(word) || same(word, "prepare") || same(word, "pg_temp") ||
+                     same(word, "pg_settings") || contains(word, "replication_origin_session");
+      out.indelible |= contains(word, "_replication_slot");
       break;
     case 'r':
       out.fleeting |= word.size() >= 6 && same(word.substr(0, 3), "reg");
       break;
     case 's':
-      out.dirties |= same(word, "set_config") || same(word, "setseed");
+      out.dirties |= same(word, "set_config");
+      out.alters |= same(word, "set_config");
+      out.indelible |= same(word, "setseed");
       break;
     case 't':
       out.dirties |= same(word, "temp") || same(word, "temporary");
@@ -68,16 +79,88 @@ void judge(std::string_view word, Scan& out) {
   }
 }
 
+// Whether the text is one statement, for all that its punctuation says.
+bool is_single(std::string_view text) {
+  return text.find(';') >= text.find_last_not_of("; \t\r\n");
+}
+
+// SET LOCAL name, SET TRANSACTION word or SET CONSTRAINTS word: these words with nothing but blanks
+// between them (`local.x` is a setting's name, and a comment may hold anything).
+bool is_local_set(std::string_view text) {
+  std::size_t at = 0;
+  const auto word = [&] {
+    while (at < text.size() && blank(text[at])) ++at;
+    const std::size_t from = at;
+    while (at < text.size() && word_char(text[at])) ++at;
+    return text.substr(from, at - from);
+  };
+  if (!same(word(), "set")) return false;
+  const auto what = word();
+  if (!same(what, "local") && !same(what, "transaction") && !same(what, "constraints"))
+    return false;
+  if (at == text.size() || !blank(text[at])) return false;
+  const char next = next_char(text, at);
+  return (word_char(next) || next == '"') && is_single(text);
+}
+
+// Ends with the statement RESET ALL: nothing in the text can hide that it is none.
+bool ends_with_reset_all(std::string_view text) {
+  while (!text.empty() && (text.back() == ';' || blank(text.back()))) text.remove_suffix(1);
+  if (text.find_first_of("'\"$") != std::string_view::npos ||
+      text.find("--") != std::string_view::npos || text.find("/*") != std::string_view::npos)
+    return false;
+  const auto start = text.rfind(';');
+  if (start != std::string_view::npos) text.remove_prefix(start + 1);
+  while (!text.empty() && blank(text[0])) text.remove_prefix(1);
+  if (text.size() < 9 || !same(text.substr(0, 5), "reset") || !blank(text[5])) return false;
+  text.remove_prefix(5);
+  while (!text.empty() && blank(text[0])) text.remove_prefix(1);
+  return same(text, "all");
+}
+
+// A SET statement may begin here, where the word SET was found: not behind a name, as in UPDATE.
+// `clear`: there was no comment before it that may have hidden where the statement begins.
+bool may_begin(std::string_view before, bool clear) {
+  while (!before.empty() && blank(before.back())) before.remove_suffix(1);
+  if (before.empty() || !clear) return true;
+  const char last = before.back();
+  return !word_char(last) && last != '"' && last != ')' && last != '*';
+}
+
+// Whether the setting named behind SET [LOCAL | SESSION] leaves the meaning of texts alone.
+bool sets_neutral(std::string_view rest) {
+  std::size_t at = 0;
+  for (int turn = 0; turn < 2; ++turn) {
+    while (at < rest.size() && blank(rest[at])) ++at;
+    const std::size_t from = at;
+    while (at < rest.size() && word_char(rest[at])) ++at;
+    const auto name = rest.substr(from, at - from);
+    if (turn == 0 && (same(name, "local") || same(name, "session")) && next_char(rest, at) != '.')
+      continue;
+    // What has a dot is nobody's but the application's; a transaction's properties change no text.
+    return next_char(rest, at) == '.' || same(name, "transaction") || same(name, "constraints") ||
+           keeps_meaning(lowered(name));
+  }
+  return false;
+}
+
 }  // namespace
 
 Scan scan(std::string_view text) {
   Scan out;
-  std::array<std::string_view, 2> first;
-  std::array<std::string_view, 2> last;
-  std::size_t words = 0;
+  bool clear = true;
   std::size_t at = 0;
   while (at < text.size()) {
     if (!word_char(text[at])) {
+      if (at + 1 < text.size()) {
+        const char c = text[at];
+        const char next = text[at + 1];
+        clear &= !((c == '-' && next == '-') || (c == '/' && next == '*'));
+        // U&"..." may spell any word in a way that is not seen here.
+        if (c == '&' && next == '"' && at > 0 && lowered(text[at - 1]) == 'u') {
+          out.dirties = out.unsettles = out.alters = out.indelible = out.fleeting = true;
+        }
+      }
       ++at;
       continue;
     }
@@ -85,17 +168,15 @@ Scan scan(std::string_view text) {
     while (end < text.size() && word_char(text[end])) ++end;
     const auto word = text.substr(at, end - at);
     if (word.size() >= 3) judge(word, out);
-    if (words < 2) first[words] = word;
-    last[0] = last[1];
-    last[1] = word;
-    ++words;
+    if (same(word, "set") && may_begin(text.substr(0, at), clear)) {
+      out.alters |= !sets_neutral(text.substr(end));
+      out.local_set |= is_local_set(text);
+    } else if (same(word, "reset")) {
+      out.alters |= may_begin(text.substr(0, at), clear);
+      out.reset_all |= ends_with_reset_all(text);
+    }
     at = end;
   }
-  const bool single = text.find(';') >= text.find_last_not_of("; \t\r\n");
-  out.local_set =
-      single && words >= 2 && same(first[0], "set") &&
-      (same(first[1], "local") || same(first[1], "transaction") || same(first[1], "constraints"));
-  out.reset_all = words >= 2 && same(last[0], "reset") && same(last[1], "all");
   return out;
 }
 
@@ -111,6 +192,15 @@ std::optional<std::string> deallocated_name(std::string_view text) {
     return out;
   };
   skip();
+  while (text.starts_with("/*") || text.starts_with("--")) {  // frameworks say where it comes from
+    const bool line = text[0] == '-';
+    const auto end = text.find(line ? "\n" : "*/", 2);
+    if (end == std::string_view::npos ||
+        text.substr(2, end - 2).find("/*") != std::string_view::npos)
+      return std::nullopt;
+    text.remove_prefix(end + (line ? 1 : 2));
+    skip();
+  }
   if (!same(word(), "deallocate")) return std::nullopt;
   skip();
   std::string name;
@@ -168,7 +258,7 @@ Effect effect_of(std::string_view tag) {
     case 'I':
       return tag.starts_with("IMPORT") ? Effect::schema : Effect::none;
     case 'L':
-      return tag == "LISTEN" || tag == "LOAD" ? Effect::dirty : Effect::none;
+      return tag == "LISTEN" ? Effect::dirty : tag == "LOAD" ? Effect::load : Effect::none;
     case 'P':
       return tag == "PREPARE" ? Effect::dirty : Effect::none;
     default:

@@ -13,8 +13,11 @@ struct Scan {
   bool dirties =
       false;  // may leave session state behind: set_config, TEMP, LISTEN, advisory locks, ...
   bool unsettles = false;  // may drop prepared statements: DEALLOCATE, DISCARD
-  bool local_set = false;  // begins with SET LOCAL, SET TRANSACTION or SET CONSTRAINTS: gone at the
-                           // transaction's end
+  bool indelible = false;  // may leave what no DISCARD ALL takes away: setseed, temporary slots
+  bool local_set = false;  // is SET LOCAL, SET TRANSACTION or SET CONSTRAINTS and nothing else:
+                           // gone at the transaction's end
+  bool alters = false;  // may change how a text is understood until the transaction's end: a SET
+                        // of anything not known to be neutral
   bool reset_all =
       false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
   bool fleeting =
@@ -32,10 +35,11 @@ enum class Effect : std::uint8_t {
   set,             // SET: also SET LOCAL, which only the text tells
   reset,           // RESET: of one setting or of all, which only the text tells
   schema,          // DDL: the meaning of prepared statements may have changed
-  dirty,           // leaves state behind: LISTEN, PREPARE, LOAD, DO, CALL, ...
+  dirty,           // leaves state behind: LISTEN, PREPARE, DO, CALL, ...
   deallocate,      // DEALLOCATE name
   deallocate_all,  // DEALLOCATE ALL, DISCARD PLANS keeps the names and is `none`
-  discard_all
+  discard_all,
+  load  // a library, which stays
 };
 Effect effect_of(std::string_view tag);
 

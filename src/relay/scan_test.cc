@@ -10,11 +10,12 @@ TEST(Scan, Dirties) {
        {"select set_config('a', 'b', false)", "SELECT pg_catalog.SET_CONFIG('a','b',false)",
         "create temp table t()", "CREATE TEMPORARY TABLE t()", "select 1 into temp t",
         "create table pg_temp.t()", "listen x", "LISTEN x", "load 'x'", "prepare p as select 1",
-        "call p()", "declare c cursor with hold for select 1", "select setseed(0.5)",
-        "select pg_advisory_lock(1)", "select pg_try_advisory_lock(1)",
-        "select pg_advisory_lock_shared(1)", "select dblink_connect('a')",
-        "select public.dblink_connect_u('a')", "select(set_config('a','b',false))",
-        "begin;listen x;commit", "listen",
+        "call p()", "declare c cursor with hold for select 1",
+        "update pg_settings set setting = 'a' where name = 'b'",
+        "select U&\"\\0073et_config\"('a','b',false)", "select pg_advisory_lock(1)",
+        "select pg_try_advisory_lock(1)", "select pg_advisory_lock_shared(1)",
+        "select dblink_connect('a')", "select public.dblink_connect_u('a')",
+        "select(set_config('a','b',false))", "begin;listen x;commit", "listen",
         // a word inside a string or a comment counts too
         "select 'temp'", "/*temp*/ select 1", "select 1 -- temp"})
     EXPECT_TRUE(scan(text).dirties) << text;
@@ -61,7 +62,11 @@ TEST(Scan, LocalSet) {
   for (const char* text :
        {"", "set", "set a = 1", "set session a = 1", "set localx = 1", "set local a = 1; set b = 1",
         "set local a = 1;set b = 1;", "; set b = 1", "select 1; set local a = 1",
-        "set session characteristics as transaction read only", "local set", "reset local"})
+        "set session characteristics as transaction read only", "local set", "reset local",
+        // the names of settings, and what a comment hides
+        "set local.tenant = 5", "set local .tenant = 5", "set local/**/.a = 1",
+        "set constraints.x = 6", "set transaction.x to 1", "/* set local x */ set a = 1",
+        "-- set local\nset a = 1", "set local", "set local = 1"})
     EXPECT_FALSE(scan(text).local_set) << text;
 }
 
@@ -69,9 +74,37 @@ TEST(Scan, ResetAll) {
   for (const char* text : {"reset all", "RESET ALL", "reset all;", " reset \n all ; ",
                            "close all; unlisten *; reset all", "discard sequences;RESET ALL;"})
     EXPECT_TRUE(scan(text).reset_all) << text;
-  for (const char* text : {"", "reset", "all", "reset a", "reset all; select 1", "reset all_of_it",
-                           "preset all", "all reset", "discard all"})
+  for (const char* text :
+       {"", "reset", "all", "reset a", "reset all; select 1", "reset all_of_it", "preset all",
+        "all reset", "discard all", "reset a -- reset all", "reset a; /* reset all",
+        "reset a; select '; reset all", "select $$ ; reset all"})
     EXPECT_FALSE(scan(text).reset_all) << text;
+}
+
+TEST(Scan, Alters) {
+  for (const char* text :
+       {"set transform_null_equals = on", "SET LOCAL DateStyle = 'ISO'",
+        "begin; set xmloption to content", "/* x */ set array_nulls = off",
+        "-- begin\nset array_nulls = off", "reset all", "select 1; reset timezone",
+        "select set_config($1, $2, true)", "set local \"array_nulls\" = off",
+        "set session timezone = 'UTC'", "set"})
+    EXPECT_TRUE(scan(text).alters) << text;
+  for (const char* text :
+       {"update t set a = 1", "update t as \"x\" set a = 1",
+        "insert into t values (1) on conflict (a) do update set b = 1",
+        "set local statement_timeout = 1", "SET search_path TO a", "set session role x",
+        "set local app.tenant = '1'", "set local.tenant = 5", "set transaction read only",
+        "set constraints all deferred", "set enable_seqscan = off",
+        "select preset, reset_at, \"reset\" from t"})
+    EXPECT_FALSE(scan(text).alters) << text;
+}
+
+TEST(Scan, Indelible) {
+  for (const char* text :
+       {"select setseed(0.5)", "select pg_create_logical_replication_slot('a', 'b', true)"})
+    EXPECT_TRUE(scan(text).indelible) << text;
+  for (const char* text : {"select 1", "select load from t", "load"})
+    EXPECT_FALSE(scan(text).indelible) << text;
 }
 
 TEST(Scan, Fleeting) {
@@ -87,7 +120,7 @@ TEST(Scan, Fleeting) {
 
 // Each verdict stands alone.
 TEST(Scan, FindsSeveralThings) {
-  const auto got = scan("select 'now'; listen a; deallocate b; reset all");
+  const auto got = scan("select now(); listen a; deallocate b; reset all");
   EXPECT_TRUE(got.dirties);
   EXPECT_TRUE(got.unsettles);
   EXPECT_TRUE(got.fleeting);
@@ -98,6 +131,8 @@ TEST(Scan, FindsSeveralThings) {
 TEST(DeallocatedName, IsFoldedUnlessQuoted) {
   const std::pair<const char*, const char*> table[] = {
       {"deallocate a", "a"},
+      {"/* app:x */ deallocate a", "a"},
+      {"-- deallocate b\n deallocate a", "a"},
       {"DEALLOCATE Abc", "abc"},
       {"deallocate prepare Abc", "abc"},
       {"Deallocate\tPREPARE\n\"Abc\"", "Abc"},
@@ -152,7 +187,8 @@ TEST(DeallocatedName, IsNothingElse) {
                            "deallocate \"a\"b",
                            "deallocate \"a\" b",
                            "deallocate a -- c",
-                           "/* c */ deallocate a",
+                           "/* /* c */ deallocate a",
+                           "/* c */ select 1; deallocate a",
                            "deallocate $1",
                            "deallocate 'a'",
                            "deallocate prepare \"a",
@@ -204,7 +240,7 @@ TEST(EffectOf, Tags) {
       {"IMPORT FOREIGN SCHEMA", Effect::schema},
       {"INSERT 0 1", Effect::none},
       {"LISTEN", Effect::dirty},
-      {"LOAD", Effect::dirty},
+      {"LOAD", Effect::load},
       {"LOCK TABLE", Effect::none},
       {"PREPARE", Effect::dirty},
       {"PREPARE TRANSACTION", Effect::none},

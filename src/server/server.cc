@@ -219,7 +219,7 @@ void Server::lend(Tenant& tenant) {
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
-  dirty_ = false;
+  dirty_ = spoilt_ = false;
   context_.gauges.leased.add(1);
   tenant.granted(*this);
 }
@@ -230,6 +230,7 @@ void Server::give_back(bool session) {
   if (state_ == State::closing) return;  // it was closed while the client had it
   PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
   stream_->resume();  // it may have been paused for a slow reader
+  if (spoilt_) return close("a client has left what cannot be taken away");
   if (dirty_ || session) {
     clean();
   } else {
@@ -281,6 +282,7 @@ void Server::shed_statements() {
 void Server::become_idle() {
   timer_.disarm();
   if (quiet_failed_) return close("it could not be made clean");
+  if (spoilt_) return close("a client has left what cannot be taken away");
   if (dying_) return close("PostgreSQL ends it");
   state_ = State::idle;
   idle_since_ = context_.loop.now();

@@ -91,6 +91,8 @@ class Server final : net::StreamSink, relay::Effects {
   // nobody's.
   std::uint64_t unnamed = 0;
   void make_dirty() { dirty_ = true; }
+  // Something that cannot be taken away again: nobody else gets this server.
+  void spoil() { spoilt_ = true; }
   // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has
   // taken it.
   // `ticket` is let go when that is so, or the cancel came to nothing.
@@ -181,6 +183,8 @@ class Server final : net::StreamSink, relay::Effects {
   char status_ = 'I';
   bool skip_forward_ = false;
   bool dirty_ = false;
+  bool spoilt_ = false;
+  bool resetting_ = false;  // RESET ALL was done, if the query that holds it succeeds
   bool ready_seen_ = false;
   bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
   bool fatal_told_ = false;    // PostgreSQL said why it closes

@@ -198,6 +198,14 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       status_ = body[0];
       ready_seen_ = true;
       in_request_ = 0;
+      if (std::exchange(resetting_, false)) {
+        // It stays only if no transaction is open that may yet be rolled back.
+        if (status_ == 'I') {
+          profile_.reset();
+        } else {
+          dirty_ = true;
+        }
+      }
       remembers_ = remembers_ && !pipeline_.quiet();
       if (bulk_) stream_->expect_bulk(bulk_ = false);
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
@@ -229,6 +237,7 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
       return true;
     case 'E': {
       if (healed_) return true;
+      if (std::exchange(resetting_, false)) dirty_ = true;
       parameters_.clear();
       parameters_told_ = false;
       unnamed = 0;  // it may have been its Parse that failed, or that was skipped
@@ -290,9 +299,8 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       return;
     case Effect::reset:
       if (ours) return;
-      // Only a RESET ALL that ends a simple query outside of a transaction is sure to stay.
-      if (entry.has(Expected::resets) && entry.want == Want::query && status_ == 'I') {
-        profile_.reset();
+      if (entry.has(Expected::resets) && entry.want == Want::query) {
+        resetting_ = true;
       } else {
         dirty_ = true;
       }
@@ -303,13 +311,19 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
     case Effect::dirty:
       dirty_ = true;
       return;
-    case Effect::deallocate:
+    case Effect::deallocate:  // of a name that is not the client's: maybe one that others share
+      if (!ours && !entry.has(Expected::stands_in)) dirty_ = true;
+      return;
+    case Effect::load:
+      spoilt_ = true;
+      return;
     case Effect::none:
       return;
     case Effect::discard_all:
       profile_.reset();
       unnamed = 0;
-      dirty_ = false;
+      // What was sent behind it may leave something again.
+      if (pipeline_.size() <= 1) dirty_ = false;
       [[fallthrough]];
     case Effect::deallocate_all:
       prepared_.forget_all();
