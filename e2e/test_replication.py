@@ -12,6 +12,7 @@ import pytest
 from lib.pooler import wait_for
 from lib.targets import everywhere
 from lib.tools import BIN, run
+from lib.wire import ServerError
 
 
 @everywhere
@@ -25,6 +26,20 @@ def test_identify_system(target):
         cur.execute("SHOW server_version")
         outcome.append((system, timeline, name, cur.fetchone()))
         c.close()
+    return outcome
+
+
+@everywhere
+def test_what_asks_for_replication(target):
+    """A boolean as PostgreSQL reads them, or "database"; an ordinary session does not know IDENTIFY_SYSTEM."""
+    outcome = []
+    for value in ("t", "TR", "true", "y", "yes", "on", "1", "database", "f", "no", "of", "off", "0",
+                  "o", "foo", "", "Database", "2", "truely"):
+        try:
+            with target.wire(replication=value) as c:
+                outcome.append((value, c.query("IDENTIFY_SYSTEM")[0][:1]))
+        except ServerError as error:
+            outcome.append((value, error.sqlstate, error.fields["M"], error.fields.get("H")))
     return outcome
 
 

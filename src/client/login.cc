@@ -1,5 +1,8 @@
 #include "client/login.h"
 
+#include <optional>
+#include <utility>
+
 #include "client/worker.h"
 #include "wire/frame.h"
 #include "wire/read.h"
@@ -12,11 +15,16 @@ namespace {
 constexpr std::uint32_t kPasswordMessageMax = 65535;  // PG_MAX_AUTH_TOKEN_LENGTH
 constexpr Duration kLinger = 2s;
 
-// The values of `replication` that mean yes ("Start-up message" in the protocol chapter);
-// "database" is passed on.
-bool replicates(std::string_view value) {
-  const std::string low = lowered(value);
-  return low == "database" || low == "true" || low == "on" || low == "yes" || low == "1";
+// The boolean that `text` is to PostgreSQL (parse_bool): a word or an unambiguous beginning of it.
+std::optional<bool> boolean(std::string_view text) {
+  static constexpr std::pair<std::string_view, bool> kWords[] = {
+      {"true", true}, {"false", false}, {"yes", true}, {"no", false},
+      {"on", true},   {"off", false},   {"1", true},   {"0", false}};
+  const std::string low = lowered(text);
+  if (low.empty() || low == "o") return {};
+  for (const auto& [word, value] : kWords)
+    if (word.starts_with(low)) return value;
+  return {};
 }
 
 }  // namespace
@@ -140,7 +148,16 @@ bool Login::greet(Bytes bytes) {
     if (name == "database") admission_.database = value;
     if (name == "application_name") admission_.app = value;
     if (name == "options") admission_.options = value;
-    if (name == "replication" && replicates(value)) admission_.replication = value;
+    if (name == "replication") {
+      const auto yes = value == "database" ? true : boolean(value);
+      if (!yes) {
+        fail_with(Error(Code::invalid_value,
+                        fmt::format("invalid value for parameter \"replication\": \"{}\"", value))
+                      .with_hint("Valid values are: \"false\", 0, \"true\", 1, \"database\"."));
+        return false;
+      }
+      admission_.replication = *yes ? value : std::string();
+    }
     if (name.starts_with("_pq_.")) unknown.push_back(name);
   }
   if (admission_.user.empty()) {
