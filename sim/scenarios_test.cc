@@ -276,6 +276,18 @@ TEST_F(Stage, AClientInTheMiddleOfAMessageIsNotToldWhyItMustGo) {
   EXPECT_EQ(c.raw().find("57P01"), std::string::npos);
 }
 
+TEST_F(Stage, OnlyALongMessageIsPassedOnBeforeItIsWhole) {
+  const std::string row = frame('D', Body().u16(1).u32(100).raw(std::string(100, 'x')).take());
+  parrot = std::make_unique<Parrot>(pg, message('1') + message('2') + row + row.substr(0, 50));
+  open();
+  Hand& c = hand(kSession);
+  EXPECT_EQ(c.take(), "R K ZI");
+  const std::string execute = frame('E', Body().text("").u32(0).take());
+  EXPECT_EQ(ask(c, parse_of("", "SELECT") + bind_of("") + execute + message('S')), "1 2 D");
+  EXPECT_EQ(ask(c, message('z')), "E08P01");
+  EXPECT_TRUE(c.ended());
+}
+
 TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
   open_with_postgres();
   Hand& c = hand(kTransaction);

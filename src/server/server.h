@@ -151,7 +151,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool heal(Bytes error);
   bool heal_describe();
   void learn_shape(Bytes columns, bool ours);
-  bool streams(char tag) const;
+  bool streams(char tag, std::size_t total) const;
   void query(std::string_view text);
   void reset_to(std::string_view sql);
   void lose(const Error& why);

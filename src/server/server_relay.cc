@@ -18,11 +18,15 @@ constexpr std::uint32_t kMessageMax = 0x7fffffff - 4;
 constexpr std::size_t kGatherMax =
     16 * 1024 * 1024;  // of messages that are looked into; none comes near it
 constexpr std::size_t kBulkBytes = 128 * 1024;  // a reply this long is likely to go on
+// A message this short is passed on whole: a client that is in the middle of one cannot be told why
+// it must go.
+constexpr std::size_t kWholeMax = 8 * 1024;
 
 }  // namespace
 
 // Messages whose bodies nobody looks into: they may be passed on in parts.
-bool Server::streams(char tag) const {
+bool Server::streams(char tag, std::size_t total) const {
+  if (total <= kWholeMax) return false;
   if (tag == 'T') return described_.empty();
   return tag == 'D' || tag == 'd' || tag == 'V';
 }
@@ -69,7 +73,7 @@ const char* Server::relay_frames(const char* at, const char* end, const char*& r
     }
     const std::size_t total = wire::kHeaderBytes + header.body_bytes;
     if (total > left.size()) {
-      if (streams(header.tag)) {
+      if (streams(header.tag, total)) {
         const auto missing = static_cast<std::uint32_t>(total - left.size());
         return stream_head(header.tag, left, missing, run) ? end : nullptr;
       }
@@ -113,11 +117,11 @@ Bytes Server::finish_carry(Bytes bytes) {
   wire::Header header;
   const auto peek = wire::peek_header(carry_, kMessageMax, header);
   const std::size_t total = wire::kHeaderBytes + header.body_bytes;
-  if (peek == wire::Peek::broken || (total > kGatherMax && !streams(header.tag))) {
+  if (peek == wire::Peek::broken || (total > kGatherMax && !streams(header.tag, total))) {
     broke_protocol(carry_[0]);
     return {};
   }
-  if (total > carry_.size() + bytes.size() && streams(header.tag)) {
+  if (total > carry_.size() + bytes.size() && streams(header.tag, total)) {
     const std::string head = std::exchange(carry_, {});
     const char* run = head.data();
     if (!stream_head(header.tag, head, static_cast<std::uint32_t>(total - head.size()), run))
