@@ -44,6 +44,9 @@ class Hand final : public net::StreamSink {
   std::string take() { return std::exchange(got_, {}); }
   bool ended() const { return !stream_; }
   const std::string& key() const { return key_; }
+  void pause() { stream_->pause(); }
+  void resume() { stream_->resume(); }
+  std::size_t queued() const { return stream_->queued(); }
   const std::string& raw() const { return raw_; }
 
   void on_connected() override { stream_->send(hello_); }
@@ -286,6 +289,31 @@ TEST_F(Stage, OnlyALongMessageIsPassedOnBeforeItIsWhole) {
   EXPECT_EQ(ask(c, parse_of("", "SELECT") + bind_of("") + execute + message('S')), "1 2 D");
   EXPECT_EQ(ask(c, message('z')), "E08P01");
   EXPECT_TRUE(c.ended());
+}
+
+TEST_F(Stage, AClientThatDoesNotReadIsNotReadFromEither) {
+  open_with_postgres();
+  // Answered without a server, and with one: in a transaction.
+  for (const bool transaction : {false, true}) {
+    Hand& c = hand(kTransaction);
+    if (transaction) EXPECT_EQ(ask(c, query("BEGIN")), "R K ZI C ZT");
+    c.take();
+    c.pause();
+    const std::string close = frame('C', Body().u8('S').text("none").take());
+    std::string flood;
+    for (int i = 0; i < 400'000; ++i) flood += i % 2 ? message('S') : close;
+    c.send(flood + message('S'));
+    settle(10s);
+    EXPECT_GT(c.queued(), flood.size() / 2);
+    c.resume();
+    settle(60s);
+    EXPECT_EQ(c.queued(), 0u);
+    const std::string got = c.take();
+    EXPECT_EQ(std::ranges::count(got, '3'), 200'000);
+    EXPECT_EQ(std::ranges::count(got, 'Z'), 200'001);
+    EXPECT_FALSE(c.ended());
+    if (transaction) EXPECT_EQ(ask(c, query("ROLLBACK")), "C ZI");
+  }
 }
 
 TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {

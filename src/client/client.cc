@@ -169,6 +169,9 @@ void Client::deliver(Bytes replies) {
 
 void Client::on_drained() {
   if (server_) server_->resume();
+  if (!std::exchange(client_full_, false)) return;
+  if (!pending_.empty() && !blocked()) return serve({});
+  update_reading();
 }
 
 void Client::server_drained() {
@@ -179,7 +182,8 @@ void Client::server_drained() {
 std::size_t Client::client_queued() const { return stream_->queued(); }
 
 void Client::update_reading() {
-  if ((phase_ == Phase::serving || phase_ == Phase::raw) && !blocked() && !server_full_) {
+  const bool serving = phase_ == Phase::serving || phase_ == Phase::raw;
+  if (serving && !blocked() && !server_full_ && !client_full_) {
     stream_->resume();
   } else {
     stream_->pause();

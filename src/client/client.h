@@ -181,7 +181,8 @@ class Client final : net::StreamSink, server::Tenant {
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
-  bool altered_ = false;  // texts may have another meaning until this transaction ends
+  bool client_full_ = false;  // it does not read: what it sends waits, too
+  bool altered_ = false;      // texts may have another meaning until this transaction ends
 };
 
 }  // namespace pgw::client

@@ -32,7 +32,8 @@ void Client::on_bytes(Bytes bytes) {
     return;
   }
   if (idle_timer_) refresh_idle_timer();
-  if (blocked() || phase_ != Phase::serving || pending_.size() + bytes.size() < need_) {
+  const bool wait = blocked() || client_full_ || phase_ != Phase::serving;
+  if (wait || pending_.size() + bytes.size() < need_) {
     pending_ += bytes;
     return;
   }
@@ -74,6 +75,9 @@ void Client::cut() {
 // Messages from at_ on, as far as they go. False: the client is gone.
 bool Client::serve_frames(const char* end) {
   while (at_ < end) {
+    // Some messages are answered here, without a server that could be paused.
+    client_full_ = stream_->queued() >= net::Stream::kHighWater;
+    if (client_full_) return true;
     const Bytes left(at_, static_cast<std::size_t>(end - at_));
     wire::Header header;
     const auto most = static_cast<std::uint32_t>(worker_.settings().max_message);
