@@ -24,16 +24,6 @@ constexpr auto kSafe = std::to_array<std::string_view>(
      "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "lock_timeout",
      "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "work_mem"});
 
-// A string literal that means the same whatever standard_conforming_strings says.
-std::string quoted(std::string_view value) {
-  std::string out = value.find('\\') == std::string_view::npos ? "'" : " E'";
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') out += c;
-    out += c;
-  }
-  return out += '\'';
-}
-
 // An identifier with dots outside the quotes, as custom settings have them.
 std::string identifier(std::string_view name) {
   std::string out = "\"";
@@ -48,6 +38,17 @@ std::string identifier(std::string_view name) {
   return out += '"';
 }
 
+}  // namespace
+
+std::string quoted(std::string_view value) {
+  std::string out = value.find('\\') == std::string_view::npos ? "'" : " E'";
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') out += c;
+    out += c;
+  }
+  return out += '\'';
+}
+
 void put(Settings& settings, std::string name, std::string_view value) {
   const auto at = std::ranges::lower_bound(settings, name, {}, &Settings::value_type::first);
   if (at != settings.end() && at->first == name) {
@@ -56,8 +57,6 @@ void put(Settings& settings, std::string name, std::string_view value) {
     settings.emplace(at, std::move(name), value);
   }
 }
-
-}  // namespace
 
 Result<Settings> settings_of(const std::vector<std::pair<std::string, std::string>>& parameters) {
   Settings out;

@@ -44,6 +44,11 @@ std::string meaning_key(const Settings& settings);
 // value.
 std::string change(const Settings& from, const Settings& to);
 
+// A string literal that means the same whatever standard_conforming_strings says.
+std::string quoted(std::string_view value);
+// Sets `name`, in lower case, in a sorted list.
+void put(Settings& settings, std::string name, std::string_view value);
+
 // Sets `name` in a list of reported parameters; true when that changed anything.
 bool remember(Settings& reported, std::string_view name, std::string_view value);
 const std::string* look_up(const Settings& reported, std::string_view name);

@@ -1,0 +1,100 @@
+#include "server/inspection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "wire/read.h"
+
+namespace pgw::server {
+namespace {
+
+struct Kind {
+  std::string_view word;  // in the first column
+  Pin pin;
+};
+constexpr Kind kKinds[] = {{"lock", Pin::lock},           {"temporary", Pin::temporary},
+                           {"cursor", Pin::cursor},       {"prepared", Pin::prepared},
+                           {"listen", Pin::listen},       {"setting", Pin::setting},
+                           {"indelible", Pin::indelible}, {"unknown", Pin::unknown}};
+
+// Each name is PostgreSQL's own, whatever search_path says. What is asked here is the same since
+// PostgreSQL 10.
+constexpr std::string_view kQuery =
+    "/* pgweir: what is in this session? */ "
+    "SELECT 'set', name, setting FROM pg_catalog.pg_settings"
+    " WHERE source OPERATOR(pg_catalog.=) 'session'"
+    " AND pg_catalog.left(name, 12) OPERATOR(pg_catalog.<>) 'transaction_'"
+    " UNION ALL SELECT 'set', 'role', pg_catalog.current_setting('role')"
+    " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
+    " UNION ALL SELECT 'set', 'session_authorization', r.rolname::pg_catalog.text"
+    " FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a, pg_catalog.pg_roles r"
+    " WHERE r.rolname OPERATOR(pg_catalog.=) session_user"
+    " AND r.oid OPERATOR(pg_catalog.<>) a.usesysid"
+    " UNION ALL SELECT 'lock', '', pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_locks"
+    " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
+    " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
+    " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0"
+    " UNION ALL SELECT 'temporary', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_class"
+    " WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+    " OR EXISTS (SELECT FROM pg_catalog.pg_proc"
+    " WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+    " OR EXISTS (SELECT FROM pg_catalog.pg_type"
+    " WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+    " UNION ALL SELECT 'cursor', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors"
+    " WHERE is_holdable)"
+    " UNION ALL SELECT 'prepared', '', '' WHERE EXISTS (SELECT"
+    " FROM pg_catalog.pg_prepared_statements WHERE from_sql)"
+    " UNION ALL SELECT 'listen', c, '' FROM pg_catalog.pg_listening_channels() c";
+
+}  // namespace
+
+std::string names_of(Pins pins) {
+  std::string out;
+  for (const Kind& kind : kKinds) {
+    if (!has(pins, kind.pin)) continue;
+    if (!out.empty()) out += ", ";
+    out += kind.word;
+  }
+  return out;
+}
+
+std::string inspection_query(const std::vector<std::string>& custom) {
+  std::string out(kQuery);
+  if (custom.empty()) return out;
+  std::string names;
+  for (const auto& name : custom) {
+    if (!names.empty()) names += ',';
+    names += relay::quoted(name);
+  }
+  return out + fmt::format(
+                   " UNION ALL SELECT 'set', n, pg_catalog.current_setting(n, true)"
+                   " FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) n"
+                   " WHERE pg_catalog.current_setting(n, true) IS NOT NULL",
+                   names);
+}
+
+bool take_row(Bytes row, Inspection& into) {
+  wire::Reader reader(row);
+  if (reader.u16() != 3) return false;
+  Bytes fields[3];
+  for (Bytes& field : fields) {
+    const auto length = reader.u32();
+    if (length != ~0u) field = reader.take(length);  // else NULL
+  }
+  if (!reader.done()) return false;
+  const auto& [kind, name, value] = fields;
+  if (kind == "set") {
+    relay::put(into.settings, lowered(name), value);
+    if (lowered(name) == "search_path" && value.find("pg_temp") != Bytes::npos)
+      into.pins |= Pin::temporary;
+    return true;
+  }
+  const auto found = std::ranges::find(kKinds, kind, &Kind::word);
+  if (found == std::end(kKinds)) return false;
+  if (found->pin == Pin::listen) into.channels.emplace_back(name);
+  into.pins |= found->pin;
+  return true;
+}
+
+}  // namespace pgw::server

@@ -1,0 +1,211 @@
+#include "sql/analysis.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
+#include "sql/lexer.h"
+
+namespace pgw::sql {
+namespace {
+
+using Kind = Token::Kind;
+
+bool one_of(const Token& token, std::initializer_list<std::string_view> words) {
+  return std::ranges::any_of(words, [&](auto word) { return token.is(word); });
+}
+
+// Functions that carry out a text they are given: what is in it is not seen here.
+constexpr auto kDynamic = std::to_array<std::string_view>(
+    {"crosstab", "crosstab2", "crosstab3", "crosstab4", "crosstabn", "connectby", "query_to_xml",
+     "query_to_xml_and_xmlschema", "query_to_xmlschema", "ts_rewrite", "ts_stat", "xpath_table"});
+
+class Analyst {
+ public:
+  explicit Analyst(std::string_view text) : lexer_(text) {}
+
+  Analysis run() {
+    for (read(); now_.kind != Kind::end; read()) {
+      if (now_.identifier()) {
+        word();
+      } else if (now_.kind == Kind::string) {
+        literal();
+      }
+    }
+    if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
+    if (in_path_ && sets_any_) out_.leaves = true;
+    return std::move(out_);
+  }
+
+ private:
+  // now_ becomes the next token; what stood before is in before_.
+  void read() {
+    start_ = now_.kind == Kind::end || now_.sign(';');
+    before_ = now_;
+    now_ = ahead_.kind == Kind::end ? lexer_.next() : ahead_;
+    ahead_ = {};
+  }
+  const Token& peek() {
+    if (ahead_.kind == Kind::end) ahead_ = lexer_.next();
+    return ahead_;
+  }
+
+  void literal() {
+    if (now_.text.find("pg_temp") != std::string_view::npos) in_path_ = true;
+  }
+
+  void word() {
+    if (now_.kind == Kind::word && start_ && statement()) return;
+    if (now_.kind == Kind::word) keyword();
+    const std::string value = now_.value();
+    if (value.starts_with("pg_temp")) out_.leaves = true;
+    if (value == "pg_settings") settings_view_ = true;
+    if (settings_view_ && updates_) out_.leaves = out_.sets = out_.opaque = true;
+    if (peek().sign('(')) call(value);
+  }
+
+  // The first word of a statement; true: nothing more is to be found in it.
+  bool statement() {
+    updates_ |= now_.is("update") || now_.is("with");
+    if (now_.is("set") || now_.is("reset")) return set(now_.is("reset")), true;
+    if (now_.is("prepare")) {
+      if (!peek().is("transaction")) out_.leaves = true;
+    } else if (one_of(now_, {"do", "call", "execute"})) {
+      unseen();
+    } else if (one_of(now_, {"listen", "load"})) {
+      out_.leaves = true;
+    } else if (one_of(now_, {"discard", "deallocate", "unlisten", "close", "drop", "rollback"})) {
+      out_.frees = true;
+    }
+    return false;
+  }
+
+  void keyword() {
+    if (one_of(now_, {"temp", "temporary"})) {
+      if (one_of(before_, {"create", "local", "global", "into", "replace"})) out_.leaves = true;
+    } else if (now_.is("hold")) {
+      if (before_.is("with")) out_.leaves = true;
+    } else if (now_.is("update")) {
+      updates_ = true;
+    } else if (now_.is("execute")) {
+      if (before_.sign(')') || one_of(before_, {"explain", "analyze", "analyse", "verbose", "as"}))
+        unseen();
+    }
+  }
+
+  void unseen() { out_.leaves = out_.sets = true; }
+
+  void call(const std::string& name) {
+    const auto has = [&](std::string_view part) { return name.find(part) != std::string::npos; };
+    if (name == "set_config") return set_config();
+    if (has("advisory_unlock")) {
+      out_.frees = true;
+    } else if (has("advisory") && has("lock") && !has("xact")) {
+      out_.leaves = true;
+    } else if (name == "setseed" || has("_replication_slot") || has("dblink_connect") ||
+               has("replication_origin_session")) {
+      out_.leaves = out_.indelible = true;
+    } else if (std::ranges::binary_search(kDynamic, name)) {
+      unseen();
+    } else if (name == "currval" || name == "lastval") {
+      out_.reads_sequences = true;
+    }
+  }
+
+  // SET [SESSION | LOCAL] name ..., or RESET name. The name's tokens are taken.
+  void set(bool reset) {
+    read();
+    bool local = false;
+    if (!reset && now_.identifier() && !peek().sign('.')) {
+      local = now_.is("local");
+      if (one_of(now_, {"transaction", "constraints"})) return;
+      if ((local || now_.is("session")) && (peek().identifier())) read();
+    }
+    sets_any_ = true;
+    std::string name = now_.identifier() ? now_.value() : std::string();
+    bool dotted = false;
+    while (peek().sign('.')) {
+      read();
+      read();
+      dotted = true;
+      name += '.';
+      name += now_.value();
+    }
+    if (local) return;
+    out_.leaves = out_.sets = true;
+    if (dotted) out_.custom.push_back(lowered(name));
+  }
+
+  // set_config('name', value, true) ends with the transaction.
+  void set_config() {
+    sets_any_ = true;
+    read();  // (
+    std::string name;
+    bool known = false;
+    bool local = false;
+    int depth = 0;
+    int argument = 0;
+    Token only;      // the argument, if it is one token
+    int tokens = 0;  // of it
+    const auto finish = [&] {
+      const bool single = tokens == 1;
+      if (argument == 0 && single && only.kind == Kind::string && only.plain) {
+        known = true;
+        name = lowered(only.value());
+      }
+      if (argument == 2 && single) {
+        const std::string value = lowered(only.value());
+        local =
+            (only.kind == Kind::word || (only.kind == Kind::string && only.plain)) &&
+            (value == "true" || value == "t" || value == "on" || value == "yes" || value == "1");
+      }
+      ++argument;
+      tokens = 0;
+    };
+    for (read(); now_.kind != Kind::end; read()) {
+      if (depth == 0 && now_.sign(')')) break;
+      if (now_.sign('(') || now_.sign('[')) ++depth;
+      if (now_.sign(')') || now_.sign(']')) --depth;
+      if (depth == 0 && now_.sign(',')) {
+        finish();
+        continue;
+      }
+      // What is called in an argument counts, too.
+      if (now_.identifier() && peek().sign('(')) {
+        const std::string inner = now_.value();
+        if (inner == "set_config")
+          out_.leaves = out_.sets = out_.opaque = true;
+        else
+          call(inner);
+      }
+      if (now_.kind == Kind::string) literal();
+      only = now_;
+      ++tokens;
+    }
+    finish();
+    if (local && argument == 3) return;
+    out_.leaves = out_.sets = true;
+    if (!known) {
+      out_.opaque = true;
+    } else if (name.find('.') != std::string::npos) {
+      out_.custom.push_back(std::move(name));
+    }
+  }
+
+  Lexer lexer_;
+  Analysis out_;
+  Token now_;
+  Token before_;
+  Token ahead_;
+  bool start_ = true;           // now_ begins a statement
+  bool updates_ = false;        // the word UPDATE was seen
+  bool settings_view_ = false;  // the view pg_settings was seen
+  bool in_path_ = false;        // a string has pg_temp in it
+  bool sets_any_ = false;
+};
+
+}  // namespace
+
+Analysis analyze(std::string_view text) { return Analyst(text).run(); }
+
+}  // namespace pgw::sql

@@ -1,0 +1,34 @@
+// What a text may leave behind in its session, found in its tokens. Asked only of texts in which
+// one scan over the words (relay/scan.h) has found something: it tells a column named "temp" from a
+// temporary table, and SET LOCAL from SET. What it does not understand counts as leaving something.
+// What really is there afterwards, PostgreSQL is asked (server/inspection.h). Pure.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgw::sql {
+
+struct Analysis {
+  // Something may be there after the transaction that was not there before: the session must be
+  // looked at.
+  bool leaves = false;
+  // ... of which one is a setting.
+  bool sets = false;
+  // ... which nothing takes away again: setseed, a replication slot, a connection of dblink.
+  bool indelible = false;
+  // The names of custom settings (with a dot, in lower case) that it may set for the session:
+  // PostgreSQL does not list these by itself.
+  std::vector<std::string> custom;
+  // It may set a custom setting whose name is not in the text.
+  bool opaque = false;
+  // It may use the sequence values of the session (currval, lastval).
+  bool reads_sequences = false;
+  // It may end something that was left before.
+  bool frees = false;
+};
+
+Analysis analyze(std::string_view text);
+
+}  // namespace pgw::sql

@@ -1,0 +1,101 @@
+#include "sql/analysis.h"
+
+#include <gtest/gtest.h>
+
+using pgw::sql::analyze;
+
+TEST(Analysis, WhatLeavesSomething) {
+  for (const char* text :
+       {"set a = 1", "SET SESSION a TO 1", "set a.b = 'x'", "set local.tenant = 5",
+        "set time zone 'UTC'", "set names 'x'", "set role a", "set session authorization a",
+        "set session characteristics as transaction read only", "begin; set a = 1; commit",
+        "/* set local */ set a = 1", "-- x\nset a = 1", "reset a", "reset all",
+        "select set_config('a', 'b', false)", "select pg_catalog.set_config('a', 'b', $1)",
+        "select \"set_config\"('a','b','false')",
+        "select set_config('a', 'b', true), set_config('c', 'd', false)",
+        "select set_config('a', set_config('b', 'c', false), true)",
+        "select set_config('a', 'b', true or false)", "create temp table t ()",
+        "create or replace temporary view v as select 1", "create local temp table t ()",
+        "select 1 into temp t", "select 1 into temporary table t", "create table pg_temp.t ()",
+        "drop table \"pg_temp\".t", "select set_config('search_path', 'pg_temp', true)",
+        "set local search_path = 'pg_temp'", "declare c cursor with hold for select 1", "listen x",
+        "begin; listen x", "load 'x'", "prepare p as select 1", "do $$ begin end $$", "call p()",
+        "execute p(1)", "explain analyze execute p", "explain (analyze) execute p",
+        "create table t as execute p", "select pg_advisory_lock(1)",
+        "select pg_try_advisory_lock_shared (1)", "select 1 from pg_advisory_lock/**/(1)",
+        "select setseed(0.1)", "select dblink_connect('a')",
+        "select pg_create_logical_replication_slot('a','b',true)",
+        "update pg_settings set setting = 'a'",
+        "with x as (update pg_catalog.pg_settings set setting = '' returning 1) select 1",
+        "select query_to_xml('select set_config(''a'',''b'',false)', true, true, '')",
+        "select * from ts_stat('select 1')",
+        // what cannot be read
+        "select 'a\\'", "select U&\"\\0073\"", "select 'a"})
+    EXPECT_TRUE(analyze(text).leaves) << text;
+}
+
+TEST(Analysis, WhatLeavesNothing) {
+  for (const char* text : {"",
+                           "select 1",
+                           "select temp, hold, load, listen, prepare from t",
+                           "select 'set_config(''a'',1,false)'",
+                           "/* create temp table */ select 1",
+                           "insert into t values ('prepare', 'temp', 'listen x')",
+                           "select t.temp from t",
+                           "set local a = 1",
+                           "SET LOCAL a.b TO 'x'",
+                           "set transaction read only",
+                           "set constraints all deferred",
+                           "begin; set local a = 1; update t set b = 2; commit",
+                           "select set_config('a', 'b', true)",
+                           "select set_config('a.b', $1, TRUE), set_config('role', $2, 't')",
+                           "select set_config($1, $2, true)",
+                           "update t set a = 1",
+                           "select pg_advisory_xact_lock(1)",
+                           "select pg_try_advisory_xact_lock(1)",
+                           "select pg_advisory_lock from t",
+                           "prepare transaction 'x'",
+                           "select * from pg_settings",
+                           "declare c cursor without hold for select 1",
+                           "grant execute on function f() to a",
+                           "create trigger t before insert on a for each row execute function f()",
+                           "insert into t values (1) on conflict do nothing",
+                           "select * from t for update",
+                           "unlisten x",
+                           "notify x"})
+    EXPECT_FALSE(analyze(text).leaves) << text;
+}
+
+TEST(Analysis, NamesOfCustomSettings) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(analyze("set App.Tenant = '1'; select set_config('my.\"x', '', false)").custom,
+            (Names{"app.tenant", "my.\"x"}));
+  EXPECT_EQ(analyze("reset a.b").custom, Names{"a.b"});
+  EXPECT_EQ(analyze("set \"a\".\"B\" = 1").custom, Names{"a.b"});
+  EXPECT_EQ(analyze("set local a.b = 1; select set_config('c.d', '', true)").custom, Names{});
+  EXPECT_EQ(analyze("set search_path = a").custom, Names{});
+}
+
+TEST(Analysis, NamesThatAreNotThere) {
+  for (const char* text :
+       {"select set_config($1, 'a', false)", "select set_config('a' || '.b', 'a', false)",
+        "select set_config(e'a\\x2eb', 'a', false)",
+        "update pg_settings set setting = 'a' where name = $1"})
+    EXPECT_TRUE(analyze(text).opaque) << text;
+  for (const char* text :
+       {"select set_config('a', $1, false)", "set a = 1", "select set_config($1, $2, true)"})
+    EXPECT_FALSE(analyze(text).opaque) << text;
+}
+
+TEST(Analysis, TheRest) {
+  EXPECT_TRUE(analyze("select setseed(1)").indelible);
+  EXPECT_TRUE(analyze("select dblink_connect_u('a', 'b')").indelible);
+  EXPECT_FALSE(analyze("set a = 1").indelible);
+  EXPECT_TRUE(analyze("select currval('a')").reads_sequences);
+  EXPECT_TRUE(analyze("select lastval()").reads_sequences);
+  EXPECT_FALSE(analyze("select nextval('a'), lastval from t").reads_sequences);
+  for (const char* text : {"drop table t", "close all", "unlisten *",
+                           "select pg_advisory_unlock(1)", "discard temp", "begin; deallocate all"})
+    EXPECT_TRUE(analyze(text).frees) << text;
+  EXPECT_FALSE(analyze("select 1").frees);
+}
