@@ -117,7 +117,7 @@ std::vector<std::string> Backend::cells(const Activity& a) const {
       return {value_of(*find_setting(s.name))};
     case Kind::set_config: {
       std::vector<std::string> out;
-      for (const auto& [name, value] : s.sets) out.push_back(value);
+      for (const auto& [name, value] : s.sets) out.push_back(value_of(*find_setting(name)));
       return out;
     }
     case Kind::nothing:
@@ -136,6 +136,10 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
   }
   open_transaction();
   own(s);
+  if (postgres_.cancel_next == s.kind) {
+    postgres_.cancel_next.reset();
+    return raise("57014", "canceling statement due to statement timeout");
+  }
   if (!returns_rows(s.kind) && s.kind != Kind::copy_out) return execute_utility(s);
   if (s.kind == Kind::error) return raise("22012", fmt::format("division by zero {}", s.token));
   if (const std::string odd = unknown_setting(s); !odd.empty()) {
@@ -157,8 +161,9 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
     flush();
   }
   for (const auto& [setting, value] : s.sets) {
-    session_[find_setting(setting)->name] = value;
-    local_.erase(find_setting(setting)->name);
+    const char* const name_of = find_setting(setting)->name;
+    session_[name_of] = value ? *value : initial_[name_of];
+    local_.erase(name_of);
   }
   if (activity.row == 0 && s.kind == Kind::sleep) {
     activity.asleep = true;

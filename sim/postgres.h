@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "network.h"
 #include "sim_loop.h"
 #include "simulation.h"
+#include "sql.h"
 
 namespace pgw::sim {
 
@@ -55,6 +57,7 @@ class Postgres final : public net::ListenSink {
   SimLoop& loop() { return loop_; }
   Simulation& sim() { return loop_.simulation(); }
   std::map<std::string, int> tables;  // number of columns added, by name
+  std::optional<Kind> cancel_next;    // the next of these is cancelled, as by a statement_timeout
 
   void on_accept(std::unique_ptr<net::Stream> stream) override;
   void on_accept_failed(const Error&) override {}

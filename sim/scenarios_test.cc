@@ -329,6 +329,43 @@ TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
   EXPECT_EQ(ask(c, query("COMMIT")), "C ZI");
 }
 
+// The settings are replayed with the client's messages right behind them. If that fails, these must
+// not be carried out under the settings of the client before.
+TEST_F(Stage, NothingRunsUnderAnothersSettings) {
+  open_with_postgres();
+  const std::string show = parse_of("s", "SHOW application_name") + bind_of("s") +
+                           frame('E', Body().text("").u32(0).take());
+  for (const Kind failing : {Kind::begin, Kind::set_config, Kind::commit}) {
+    for (const auto& wanted :
+         {query("SHOW application_name") + query("SHOW application_name"),
+          show + message('S') + query("COMMIT") + query("SHOW application_name")}) {
+      Hand& one = hand(kTransaction, {{"application_name", "c1.0"}});
+      Hand& two = hand(kTransaction, {{"application_name", "c2.0"}});
+      EXPECT_EQ(ask(two, query("SELECT 'c2.1'")), "R K ZI T D C ZI");
+      EXPECT_EQ(ask(one, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
+      postgres->cancel_next = failing;
+      EXPECT_EQ(ask(two, wanted), "E57014");
+      EXPECT_TRUE(two.ended());
+      // The server is as it should be for those who come later.
+      EXPECT_EQ(ask(one, query("SELECT 'c1.2'")), "T D C ZI");
+      hands.clear();
+      settle();
+    }
+  }
+}
+
+// With a statement_timeout that may hit the replay itself, its answer is awaited, and a failure is
+// nothing to the client.
+TEST_F(Stage, AShortTimeoutOfTheClientBeforeIsNoHarm) {
+  open_with_postgres();
+  Hand& one = hand(kTransaction, {{"statement_timeout", "1"}});
+  Hand& two = hand(kTransaction, {{"application_name", "c2.0"}});
+  EXPECT_EQ(ask(two, query("SELECT 'c2.1'")), "R K ZI T D C ZI");
+  EXPECT_EQ(ask(one, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
+  postgres->cancel_next = Kind::set_config;
+  EXPECT_EQ(ask(two, query("SHOW application_name")), "T D C ZI");
+}
+
 TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {
   open_with_postgres();
   for (const std::uint16_t port : {kSession, kTransaction}) {

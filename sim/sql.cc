@@ -114,7 +114,8 @@ std::string render(const Statement& s) {
       std::string out = "SELECT ";
       for (const auto& [name, value] : s.sets) {
         if (out.size() > 7) out += ", ";
-        out += fmt::format("pg_catalog.set_config('{}','{}',false)", name, value);
+        out += fmt::format("pg_catalog.set_config('{}',{},false)", name,
+                           value ? fmt::format("'{}'", *value) : "NULL");
       }
       return out;
     }
@@ -212,7 +213,11 @@ std::optional<Statement> parse_set_config(const Words& w) {
   for (std::size_t at = 1; at < w.size(); at += 9) {
     if (at + 7 >= w.size() || !w[at].text.ends_with("set_config") || !w[at + 7].sign(')'))
       return std::nullopt;
-    s.sets.emplace_back(w[at + 2].text, w[at + 4].text);
+    if (w[at + 4].is("null")) {
+      s.sets.emplace_back(w[at + 2].text, std::nullopt);
+    } else {
+      s.sets.emplace_back(w[at + 2].text, w[at + 4].text);
+    }
   }
   return s;
 }

@@ -52,7 +52,8 @@ struct Statement {
   std::uint32_t rows = 0;  // big, copy_out, replicate; milliseconds of sleep
   std::uint32_t size = 0;  // bytes per row of big
   int params = 0;          // $1 .. of echo
-  std::vector<std::pair<std::string, std::string>> sets{};  // set_config: all calls of the list
+  // set_config: all calls of the list; no value: as RESET
+  std::vector<std::pair<std::string, std::optional<std::string>>> sets{};
   bool operator==(const Statement&) const = default;
 };
 

@@ -79,17 +79,15 @@ void Client::granted(server::Server& server) {
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
   if (waiting_for_prepare_) return;
-  if (phase_ == Phase::welcoming) {
-    welcome(profile_->reported);
-    if (!pending_.empty()) return serve({});
-    return maybe_release();
-  }
+  if (phase_ == Phase::welcoming) welcome(profile_->reported);
   if (!serving_) serve({});
 }
 
 void Client::idle(char status) {
   if (waiting_for_prepare_) {
     waiting_for_prepare_ = false;
+    if (std::exchange(replay_failed_, false)) return try_another_server();
+    replays_failed_ = 0;
     if (!leaving_) {
       if (phase_ == Phase::serving) return serve({});
       welcome(profile_->reported);
@@ -111,8 +109,9 @@ void Client::idle(char status) {
 
 void Client::progressed() {
   if (server_->pipeline().skipping()) barrier_ = false;  // what it was for has been skipped
-  if (!stalled_ || barrier_ || server_->pipeline().groups() > 0) return;
-  stalled_ = false;
+  const bool replayed = waits_for_replay_ && !server_->replaying();
+  if (!stalled_ || (!replayed && (barrier_ || server_->pipeline().groups() > 0))) return;
+  stalled_ = waits_for_replay_ = false;
   serve({});
 }
 
@@ -160,7 +159,24 @@ void Client::refused(const Error& why) {
   end(why);
 }
 
-void Client::replay_failed(const Error& why) { leaving_ = std::make_unique<Error>(why); }
+// The settings of the client before may have made it fail (a short statement_timeout): then another
+// server, or this one when it is clean, will take them.
+void Client::replay_failed(const Error& why) {
+  static constexpr unsigned kAttempts = 5;
+  if (!waiting_for_prepare_) return end(why);
+  replay_failed_ = why.state() == sqlstate(Code::cancelled) && ++replays_failed_ < kAttempts;
+  if (!replay_failed_) leaving_ = std::make_unique<Error>(why);
+}
+
+void Client::try_another_server() {
+  if (leaving_) {
+    const Error why = *leaving_;
+    return end(why);
+  }
+  std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session);
+  pool_.acquire(*this);
+  update_reading();
+}
 
 void Client::deliver(Bytes replies) {
   stream_->send(replies);
@@ -201,10 +217,22 @@ void Client::described(const std::string& name, const relay::StatementRef& state
   if (names_) names_->told(name, statement, shape);
 }
 
-void Client::reported(Bytes name, Bytes value) {
-  if (mode_ == config::Mode::session) return;
+bool Client::reported(Bytes name, Bytes value) {
+  if (mode_ == config::Mode::session) return true;
+  const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
+  if (!told) told = relay::look_up(profile_->reported, name);
+  if (told && *told == value) return false;
   if (!drift_) drift_ = std::make_unique<relay::Settings>();
   relay::remember(*drift_, name, value);
+  return true;
+}
+
+std::string Client::news(const relay::Settings& now) {
+  std::string out;
+  if (!drift_ && now == profile_->reported) return out;
+  for (const auto& [name, value] : now)
+    if (reported(name, value)) wire::write_parameter(out, name, value);
+  return out;
 }
 
 void Client::lost_all_statements() {

@@ -64,7 +64,8 @@ class Client final : net::StreamSink, server::Tenant {
   void statement_op(relay::Fate fate) override;
   void described(const std::string& name, const relay::StatementRef& statement,
                  std::uint64_t shape) override;
-  void reported(Bytes name, Bytes value) override;
+  bool reported(Bytes name, Bytes value) override;
+  std::string news(const relay::Settings& reported) override;
   void lost_all_statements() override;
   void schema_changed() override;
   void replay_failed(const Error& why) override;
@@ -78,6 +79,7 @@ class Client final : net::StreamSink, server::Tenant {
 
   void welcome(const relay::Settings& reported);
   void release();
+  void try_another_server();
   void maybe_release();
   // `orderly`: the client said goodbye, so what it has sent is still carried out.
   void leave(const Error* why, bool orderly = false);
@@ -176,7 +178,10 @@ class Client final : net::StreamSink, server::Tenant {
   bool skip_drop_ = false;
   bool stalled_ = false;  // pending_ waits for replies
   bool waiting_for_prepare_ = false;
-  bool barrier_ = false;  // nothing further until the server owes nothing
+  bool waits_for_replay_ = false;    // stalled_, only until the settings are in effect
+  bool replay_failed_ = false;       // they are not, and another server may do better
+  std::uint8_t replays_failed_ = 0;  // in a row
+  bool barrier_ = false;             // nothing further until the server owes nothing
   bool serving_ = false;
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at

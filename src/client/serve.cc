@@ -62,6 +62,7 @@ void Client::serve(Bytes bytes) {
   serving_ = false;
   cut();
   if (at_ < end) pending_.assign(at_, end);
+  if (server_) server_->end_replay();
   if (server_ && server_->queued() >= net::Stream::kHighWater) server_full_ = true;
   update_reading();
   if (!blocked()) maybe_release();
@@ -217,7 +218,7 @@ Client::Step Client::discard(const Frame& frame) {
     if (names_ && frame.tag == 'Q') names_->drop_unnamed();
     if (!discarding_) wire::write_ready(out, 'I');
   }
-  if (discarding_ && frame.tag == 'S') {
+  if (frame.tag == 'S') {
     discarding_ = false;
     wire::write_ready(out, 'I');
   }
@@ -270,6 +271,8 @@ Client::Step Client::begin_group() {
   const auto& pipeline = server_->pipeline();
   // A cancel that is under way is meant for what was sent before, never for this.
   if (server_->cancelling()) return wait_for_replies(false);
+  waits_for_replay_ = server_->replaying();
+  if (waits_for_replay_) return wait_for_replies(false);
   if (!pipeline.quiet()) {
     if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&

@@ -99,6 +99,7 @@ class Pipeline {
   // Nothing is owed, and no group is open.
   bool quiet() const { return queue_.empty() && !unsynced_; }
   const Expected* front() const { return queue_.empty() ? nullptr : &queue_.front(); }
+  const Expected* back() const { return queue_.empty() ? nullptr : &queue_.at(queue_.size() - 1); }
 
   // A reply has arrived. Call invented() until it says no before anything else is sent to the
   // client.

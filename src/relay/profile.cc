@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/bytes.h"
 #include "wire/read.h"
@@ -24,18 +25,17 @@ constexpr auto kSafe = std::to_array<std::string_view>(
      "idle_in_transaction_session_timeout", "idle_session_timeout", "intervalstyle", "lock_timeout",
      "search_path", "standard_conforming_strings", "statement_timeout", "timezone", "work_mem"});
 
-// An identifier with dots outside the quotes, as custom settings have them.
-std::string identifier(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    if (c == '"') out += '"';
-    if (c == '.') {
-      out += "\".\"";
-    } else {
-      out += c;
-    }
-  }
-  return out += '"';
+// "30s", "500ms", "0"; not understood: 1, as if it were very short.
+double milliseconds(std::string_view text) {
+  double number = 1;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc{}) return 1;
+  std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  if (unit.empty() || unit == "ms") return number;
+  if (unit == "s") return number * 1'000;
+  return unit == "min" || unit == "h" || unit == "d" ? number * 60'000 : 1;
 }
 
 }  // namespace
@@ -102,36 +102,40 @@ std::string meaning_key(const Settings& settings) {
 }
 
 std::string change(const Settings& from, const Settings& to) {
-  std::string resets;
   std::string sets;
   std::string encoding;
   auto a = from.begin();
   auto b = to.begin();
-  const auto set = [&](const auto& one) {
-    // set_config takes the value as a start-up packet does (SET would take a list for one name).
-    std::string call =
-        fmt::format("pg_catalog.set_config({},{},false)", quoted(one.first), quoted(one.second));
-    if (one.first == "client_encoding") {
-      encoding = std::move(call);  // last: the texts before it are still in the old encoding
-    } else {
-      sets += sets.empty() ? call : "," + call;
-    }
+  // set_config takes the value as a start-up packet does (SET would take a list for one name); null
+  // is what RESET means.
+  const auto set = [&](const std::string& name, const std::string* value) {
+    std::string& out = name == "client_encoding" ? encoding : sets;
+    out += fmt::format("{}pg_catalog.set_config({},{},false)", out.empty() ? "" : ",", quoted(name),
+                       value ? quoted(*value) : "NULL");
   };
   while (a != from.end() || b != to.end()) {
     if (b == to.end() || (a != from.end() && a->first < b->first)) {
-      resets += fmt::format("RESET {};", identifier(a->first));
+      set(a->first, nullptr);
       ++a;
     } else if (a == from.end() || b->first < a->first) {
-      set(*b);
+      set(b->first, &b->second);
       ++b;
     } else {
-      if (a->second != b->second) set(*b);
+      if (a->second != b->second) set(b->first, &b->second);
       ++a;
       ++b;
     }
   }
-  if (!encoding.empty()) sets += sets.empty() ? encoding : "," + encoding;
-  return sets.empty() ? resets : resets + "SELECT " + sets;
+  if (!encoding.empty()) sets += (sets.empty() ? "" : ",") + encoding;
+  return sets.empty() ? sets : "SELECT " + sets;
+}
+
+bool hasty(const Settings& settings) {
+  return std::ranges::any_of(settings, [](const auto& one) {
+    if (one.first != "statement_timeout" && one.first != "transaction_timeout") return false;
+    const double ms = milliseconds(one.second);
+    return ms > 0 && ms < 1'000;
+  });
 }
 
 bool remember(Settings& reported, std::string_view name, std::string_view value) {

@@ -39,10 +39,12 @@ bool all_safe(const Settings& settings);
 // The settings that can change what a statement's text means, as one string.
 std::string meaning_key(const Settings& settings);
 
-// SQL that takes a session from one list to another in one Query message; empty when nothing
-// differs. `from` is what is in effect; what it has and `to` lacks is reset to the server's own
-// value.
+// One SELECT that takes a session from one list to another; empty when nothing differs. `from` is
+// what is in effect; what it has and `to` lacks is reset to the server's own value.
 std::string change(const Settings& from, const Settings& to);
+// Whether these limit statements to less than a second: then even a SELECT like the above may be
+// cut short on a busy machine.
+bool hasty(const Settings& settings);
 
 // A string literal that means the same whatever standard_conforming_strings says.
 std::string quoted(std::string_view value);

@@ -101,13 +101,14 @@ TEST(Change, IsEmptyWhenNothingDiffers) {
 TEST(Change, SetsWhatDiffersAndResetsWhatIsGone) {
   EXPECT_EQ(change({}, {{"a", "1"}}), "SELECT pg_catalog.set_config('a','1',false)");
   EXPECT_EQ(change({{"a", "1"}}, {{"a", "2"}}), "SELECT pg_catalog.set_config('a','2',false)");
-  EXPECT_EQ(change({{"a", "1"}}, {}), "RESET \"a\";");
+  EXPECT_EQ(change({{"a", "1"}}, {}), "SELECT pg_catalog.set_config('a',NULL,false)");
   EXPECT_EQ(change({{"a", "1"}, {"c", "3"}, {"d", "4"}, {"f", "6"}},
                    {{"b", "2"}, {"c", "x"}, {"d", "4"}, {"e", "5"}}),
-            "RESET \"a\";RESET \"f\";SELECT pg_catalog.set_config('b','2',false),"
-            "pg_catalog.set_config('c','x',false),pg_catalog.set_config('e','5',false)");
+            "SELECT pg_catalog.set_config('a',NULL,false),pg_catalog.set_config('b','2',false),"
+            "pg_catalog.set_config('c','x',false),pg_catalog.set_config('e','5',false),"
+            "pg_catalog.set_config('f',NULL,false)");
   EXPECT_EQ(change({{"b", "1"}}, {{"a", "1"}, {"c", "1"}}),
-            "RESET \"b\";SELECT pg_catalog.set_config('a','1',false),"
+            "SELECT pg_catalog.set_config('a','1',false),pg_catalog.set_config('b',NULL,false),"
             "pg_catalog.set_config('c','1',false)");
 }
 
@@ -117,18 +118,27 @@ TEST(Change, QuotesWhatClientsSend) {
   EXPECT_EQ(change({}, {{"a", "\\'"}}), "SELECT pg_catalog.set_config('a', E'\\\\''',false)");
   EXPECT_EQ(change({}, {{"a'b\\", "x"}}), "SELECT pg_catalog.set_config( E'a''b\\\\','x',false)");
   EXPECT_EQ(change({}, {{"a", ""}}), "SELECT pg_catalog.set_config('a','',false)");
-  EXPECT_EQ(change({{"my.Own\"x", "1"}}, {}), "RESET \"my\".\"Own\"\"x\";");
-  EXPECT_EQ(change({{"a\"; drop table t; --", "1"}}, {}), "RESET \"a\"\"; drop table t; --\";");
+  EXPECT_EQ(change({{"my.Own\"x", "1"}}, {}),
+            "SELECT pg_catalog.set_config('my.Own\"x',NULL,false)");
 }
 
-// The texts before it are still in the old encoding.
+TEST(Hasty, MeansLessThanASecond) {
+  for (const char* value : {"1", "999", "500ms", "0.5s", "800 ms", "90us", "soon", ""})
+    EXPECT_TRUE(hasty({{"statement_timeout", value}})) << value;
+  for (const char* value : {"0", "1000", "5s", "1min", "2h", "3 d"})
+    EXPECT_FALSE(hasty({{"statement_timeout", value}})) << value;
+  EXPECT_TRUE(hasty({{"transaction_timeout", "1"}}));
+  EXPECT_FALSE(hasty({{"lock_timeout", "1"}}));
+}
+
 TEST(Change, SetsTheEncodingLast) {
   EXPECT_EQ(change({}, {{"a", "1"}, {"client_encoding", "LATIN1"}, {"datestyle", "ISO"}}),
             "SELECT pg_catalog.set_config('a','1',false),"
             "pg_catalog.set_config('datestyle','ISO',false),"
             "pg_catalog.set_config('client_encoding','LATIN1',false)");
   EXPECT_EQ(change({{"a", "1"}}, {{"client_encoding", "LATIN1"}}),
-            "RESET \"a\";SELECT pg_catalog.set_config('client_encoding','LATIN1',false)");
+            "SELECT pg_catalog.set_config('a',NULL,false),"
+            "pg_catalog.set_config('client_encoding','LATIN1',false)");
 }
 
 TEST(Reported, RemembersTheLastValue) {

@@ -52,17 +52,18 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   }
   if (profile_ != profile) {
     static const relay::Settings kNone;
-    const std::string sql = relay::change(profile_ ? profile_->settings : kNone, profile->settings);
+    const auto& from = profile_ ? profile_->settings : kNone;
+    const std::string sql = relay::change(from, profile->settings);
+    wait = !sql.empty() && (session || !profile->safe || !profile->known || relay::hasty(from));
     profile_ = profile;
-    if (!sql.empty()) {
-      if (session && sql.starts_with("SELECT")) {
-        reset_to(sql);
-      } else {
-        query(sql);
-      }
-      wait = !profile->safe || !profile->known;
-      if (!profile->known) learning_ = profile;
+    if (session && wait) {
+      reset_to(sql);
+    } else if (wait) {
+      query(sql);
+    } else if (!sql.empty()) {
+      lead_with(sql);
     }
+    if (wait && !profile->known) learning_ = profile;
   }
   if (!profile->known && !learning_) {
     profile->reported = reported_;
@@ -166,6 +167,41 @@ void Server::reset_to(std::string_view sql) {
   for (const Want want :
        {Want::parse, Want::bind, Want::execute, Want::close, Want::close, Want::sync})
     expect({.want = want, .flags = kQuiet});
+}
+
+// Without a Sync: if any of it fails, PostgreSQL skips all that follows, a simple query too, up to
+// the client's Sync. In a block of its own, so that it stays when the client's group fails: COMMIT
+// ends the transaction at once, and what follows begins as if nothing had been before. The
+// isolation level is given because the other client's default may be one that waits.
+void Server::lead_with(std::string_view sql) {
+  std::string out;
+  for (const std::string_view text : {std::string_view("BEGIN ISOLATION LEVEL READ COMMITTED"), sql,
+                                      std::string_view("COMMIT")}) {
+    wire::write_parse(out, {}, text, Bytes("\0\0", 2));
+    wire::write_bind_front(out, {}, {}, 6);
+    out.append(6, '\0');
+    wire::write_execute(out, {});
+  }
+  send(out);
+  unnamed = 0;
+  replaying_ = reports_due_ = true;
+  for (int i = 0; i < 3; ++i)
+    for (const Want want : {Want::parse, Want::bind, Want::execute})
+      expect({.want = want, .flags = kQuiet});
+}
+
+bool Server::replaying() {
+  const auto* front = pipeline_.front();
+  replaying_ = replaying_ && front && front->has(Expected::quiet);
+  return replaying_;
+}
+
+void Server::end_replay() {
+  if (!replaying() || pipeline_.synced() || !pipeline_.back()->has(Expected::quiet)) return;
+  std::string out;
+  wire::write_sync(out);
+  send(out);
+  expect({.want = Want::sync, .flags = kQuiet});
 }
 
 void Server::expect(Expected entry) {

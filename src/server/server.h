@@ -50,11 +50,16 @@ class Server final : net::StreamSink, relay::Effects {
 
   // --- for the client that has the lease ---
   // Takes the server to the state that the client is promised: its settings, and room for its
-  // statements. Costs no round trip: what is needed is queued before the client's own messages.
-  // True: wait for Tenant::idle() before anything is sent, because it may be refused, or because
-  // the profile is to learn what PostgreSQL reports. Only while nothing is owed and outside of
-  // transactions.
+  // statements. True: wait for Tenant::idle() before anything is sent, because it may be refused,
+  // or because the profile is to learn what PostgreSQL reports. Else it costs no round trip: what
+  // is needed is sent before the client's own messages, and in such a way that PostgreSQL skips
+  // these, up to their Sync, if it fails. Only while nothing is owed and outside of transactions.
   bool prepare(const relay::ProfilePtr& profile, bool session);
+  // The settings were sent before the client's messages and are not all answered yet: no second
+  // group may follow, for it would not be skipped with the first.
+  bool replaying();
+  // The same, and no message of the client's stands behind them: they get a Sync of their own.
+  void end_replay();
   void send(Bytes bytes) {
     if (remembers_) remember(bytes);
     stream_->send(bytes);
@@ -139,9 +144,10 @@ class Server final : net::StreamSink, relay::Effects {
   Bytes finish_carry(Bytes bytes);
   // One whole message. False: the connection is being closed.
   bool frame(Bytes message, const char*& run);
-  bool inspect(char tag, Bytes body, const relay::Verdict& verdict);
+  bool inspect(char tag, Bytes body, relay::Verdict& verdict);
   void completed(Bytes tag, const relay::Verdict& verdict);
   void deliver(const char* from, const char* to);
+  void deliver_news();
   void bulk(std::size_t bytes);
   void broke_protocol(char tag);
   void ready();
@@ -154,6 +160,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool streams(char tag, std::size_t total) const;
   void query(std::string_view text);
   void reset_to(std::string_view sql);
+  void lead_with(std::string_view sql);
   void lose(const Error& why);
   void deadline();
   void start_cancel(Wish wish);
@@ -187,6 +194,8 @@ class Server final : net::StreamSink, relay::Effects {
   bool resetting_ = false;  // RESET ALL was done, if the query that holds it succeeds
   bool ready_seen_ = false;
   bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
+  bool replaying_ = false;     // see replaying()
+  bool reports_due_ = false;   // what it has changed is reported at the end of the first group
   bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;

@@ -33,6 +33,7 @@ bool Server::streams(char tag, std::size_t total) const {
 
 void Server::relay(Bytes bytes) {
   bulk(bytes.size());
+  const bool replaying = replaying_;
   if (skip_ > 0) {
     const std::size_t n = std::min(skip_, bytes.size());
     if (skip_forward_) deliver(bytes.data(), bytes.data() + n);
@@ -51,7 +52,7 @@ void Server::relay(Bytes bytes) {
   deliver_invented();
   if (at < end) carry_.assign(at, end);
   if (muted_) return;  // only the end is still to come
-  const bool checked = std::exchange(checked_, false);
+  const bool checked = std::exchange(checked_, false) || (replaying && !this->replaying());
   if (std::exchange(ready_seen_, false)) {
     ready();
   } else if ((checked || pipeline_.skipping()) && tenant_) {
@@ -159,6 +160,12 @@ bool Server::frame(Bytes message, const char*& run) {
     run = after;
     return true;
   }
+  if (tag == 'Z' && reports_due_ && !replaying()) {
+    reports_due_ = false;
+    deliver(run, message.data());
+    run = message.data();
+    deliver_news();
+  }
   if (!inspect(tag, message.substr(wire::kHeaderBytes), verdict)) return false;
   // What replaying the settings has changed, a client that may have reset them must know.
   const bool tell = tag == 'S' && session_ && !learning_;
@@ -187,7 +194,7 @@ bool Server::frame(Bytes message, const char*& run) {
   return true;
 }
 
-bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
+bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
   switch (tag) {
     case 'C': {
       const auto end = body.find('\0');
@@ -225,10 +232,9 @@ bool Server::inspect(char tag, Bytes body, const relay::Verdict& verdict) {
         return false;
       }
       relay::remember(reported_, parameter->first, parameter->second);
-      if (verdict.forward && tenant_) {
-        dirty_ = true;
-        tenant_->reported(parameter->first, parameter->second);
-      }
+      if (!verdict.forward || !tenant_) return true;
+      verdict.forward = tenant_->reported(parameter->first, parameter->second);
+      if (verdict.forward) dirty_ = true;
       return true;
     }
     case 't':
@@ -339,6 +345,17 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
 void Server::deliver(const char* from, const char* to) {
   if (tenant_ && to > from && !muted_)
     tenant_->deliver(Bytes(from, static_cast<std::size_t>(to - from)));
+}
+
+// PostgreSQL reports a value at the end of a group, and only if it is not the one that it reported
+// last. So if the client's group has set what the replay had changed back to what it was, nothing
+// comes, and the client must be told all the same.
+void Server::deliver_news() {
+  if (!tenant_) return;
+  const std::string news = tenant_->news(reported_);
+  if (news.empty()) return;
+  dirty_ = true;
+  deliver(news.data(), news.data() + news.size());
 }
 
 void Server::deliver_invented() {

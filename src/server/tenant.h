@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "relay/pipeline.h"
+#include "relay/profile.h"
 #include "relay/statements.h"
 
 namespace pgw::server {
@@ -29,12 +30,18 @@ class Tenant {
   // on.
   virtual void described(const std::string& name, const relay::StatementRef& statement,
                          std::uint64_t shape) = 0;
-  // PostgreSQL reported a setting to the client (it was delivered).
-  virtual void reported(Bytes name, Bytes value) = 0;
+  // PostgreSQL reported a setting between the client's replies. False: the client knows that this
+  // is its value, and is not told: PostgreSQL reports what a replay has changed when the client's
+  // own group ends.
+  virtual bool reported(Bytes name, Bytes value) = 0;
+  // These are the values now. Gives ParameterStatus messages for those that the client believes to
+  // be others.
+  virtual std::string news(const relay::Settings& reported) = 0;
   // The client's statement said so: see relay::Effect.
   virtual void lost_all_statements() = 0;
   virtual void schema_changed() = 0;
-  // A setting that pgweir replays was refused; `why` is PostgreSQL's own message.
+  // A setting that pgweir replays was refused; `why` is PostgreSQL's own message. None of the
+  // client's messages was carried out. If the client waits for it, idle() follows.
   virtual void replay_failed(const Error& why) = 0;
   // The server owes nothing any more. status: 'I', 'T' or 'E'.
   virtual void idle(char status) = 0;
