@@ -248,3 +248,15 @@ def test_reset_goes_back_to_the_start(target):
                 outcome.append([c.query(f"show {name}") for name in ("application_name", "statement_timeout", "TimeZone")])
                 outcome.append([other.query(f"show {name}") for name in ("application_name", "statement_timeout")])
     return outcome
+
+
+def test_parameters_are_not_read_in_the_encoding_of_the_client_before(weir):
+    """As in a start-up packet, bytes beyond ASCII are in the database's encoding, whoever had the server before."""
+    w = weir(pool_size=1)
+    with w.wire(client_encoding="LATIN1", database="e2e") as other, \
+            w.wire(options="-c search_path=sch\u00e9,public -c my.\u00fcber=\u20ac", database="e2e") as c:
+        for _ in range(2):
+            assert other.value("show client_encoding") == "LATIN1"
+            assert c.value("show search_path") == "sch\u00e9,public"
+            assert c.value('show "my.\u00fcber"') == "\u20ac"
+        assert other.value("show search_path") == '"$user", public'

@@ -41,6 +41,13 @@ double milliseconds(std::string_view text) {
 }  // namespace
 
 std::string quoted(std::string_view value) {
+  if (std::ranges::any_of(value, [](char c) { return static_cast<unsigned char>(c) > 0x7e; })) {
+    std::string hex;
+    for (const char c : value) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    return fmt::format(
+        "pg_catalog.convert_from(pg_catalog.decode('{}','hex'),pg_catalog.getdatabaseencoding())",
+        hex);
+  }
   std::string out = value.find('\\') == std::string_view::npos ? "'" : " E'";
   for (const char c : value) {
     if (c == '\'' || c == '\\') out += c;

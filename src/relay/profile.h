@@ -40,13 +40,15 @@ bool all_safe(const Settings& settings);
 std::string meaning_key(const Settings& settings);
 
 // One SELECT that takes a session from one list to another; empty when nothing differs. `from` is
-// what is in effect; what it has and `to` lacks is reset to the server's own value.
+// what is in effect; what it has and `to` lacks is reset to the server's own value. Plain ASCII:
+// the session's client_encoding may be another client's.
 std::string change(const Settings& from, const Settings& to);
 // Whether these limit statements to less than a second: then even a SELECT like the above may be
 // cut short on a busy machine.
 bool hasty(const Settings& settings);
 
-// A string literal that means the same whatever standard_conforming_strings says.
+// An expression that has the value whatever standard_conforming_strings and client_encoding say. As
+// in a start-up packet, bytes beyond ASCII are in the database's encoding.
 std::string quoted(std::string_view value);
 // Sets `name`, in lower case, in a sorted list.
 void put(Settings& settings, std::string name, std::string_view value);

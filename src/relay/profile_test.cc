@@ -122,6 +122,14 @@ TEST(Change, QuotesWhatClientsSend) {
             "SELECT pg_catalog.set_config('my.Own\"x',NULL,false)");
 }
 
+// A server may still be in another client's encoding, where these bytes mean something else.
+TEST(Change, IsPlainAscii) {
+  EXPECT_EQ(change({}, {{"search_path", "sch\xc3\xa9"}}),
+            "SELECT pg_catalog.set_config('search_path',pg_catalog.convert_from("
+            "pg_catalog.decode('736368c3a9','hex'),pg_catalog.getdatabaseencoding()),false)");
+  for (const char c : change({{"\xc3\xa4", "1"}}, {{"\xff", "\x80'"}})) EXPECT_GE(c, ' ');
+}
+
 TEST(Hasty, MeansLessThanASecond) {
   for (const char* value : {"1", "999", "500ms", "0.5s", "800 ms", "90us", "soon", ""})
     EXPECT_TRUE(hasty({{"statement_timeout", value}})) << value;
