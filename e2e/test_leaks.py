@@ -95,14 +95,16 @@ def test_a_shared_statement_cannot_be_taken_away_by_its_name(weir):
         a.ask(parse("mine", "select 42"), SYNC)
         name = b.query("select name from pg_prepared_statements")[1][1].decode()
         assert name.startswith("pgweir_")
-        b.query(f'deallocate "{name}"')
+        with w.wire(database="e2e") as bad:
+            bad.query(f'deallocate "{name}"')
         assert a.ask(run("mine"), SYNC)[1] == ("D", b"42")
 
 
 def test_what_no_cleaning_takes_away_costs_the_server(weir):
     w = weir(pool_size=1)
-    with w.wire(database="e2e") as a, w.wire(database="e2e") as b:
-        pid = a.query("select pg_backend_pid()")[1]
-        assert b.query("select pg_backend_pid()")[1] == pid
-        a.query("select setseed(0.5)")
+    with w.wire(database="e2e") as b:
+        with w.wire(database="e2e") as a:
+            pid = a.query("select pg_backend_pid()")[1]
+            assert b.query("select pg_backend_pid()")[1] == pid
+            a.query("select setseed(0.5)")
         assert b.query("select pg_backend_pid()")[1] != pid

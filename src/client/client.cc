@@ -1,5 +1,7 @@
 #include "client/client.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "client/worker.h"
 #include "server/pool.h"
@@ -16,7 +18,8 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
                std::uint32_t key)
     : worker_(worker),
       pool_(pool),
-      profile_(pool.profile(admission.settings)),
+      start_(pool.profile(admission.settings)),
+      profile_(start_),
       app_(admission.app),
       pid_(pid),
       key_(key),
@@ -89,6 +92,7 @@ void Client::idle(char status) {
     if (std::exchange(replay_failed_, false)) return try_another_server();
     replays_failed_ = 0;
     if (!leaving_) {
+      tell_drift();
       if (phase_ == Phase::serving) return serve({});
       welcome(profile_->reported);
       if (!pending_.empty()) return serve({});
@@ -100,7 +104,8 @@ void Client::idle(char status) {
     const Error why = *leaving_;
     return end(why);
   }
-  if (stalled_ && (status != 'I' || mode_ == config::Mode::session || !pool_.has_waiters())) {
+  if (stalled_ &&
+      (status != 'I' || mode_ == config::Mode::session || pins_ != 0 || !pool_.has_waiters())) {
     stalled_ = false;
     return serve({});
   }
@@ -125,20 +130,71 @@ void Client::cancel_over() {
 void Client::maybe_release() {
   if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
   if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
-  release();
+  if (server_->dirty()) return server_->inspect();
+  if (pins_ == 0) release();
+}
+
+// Settings go with the client; anything else it can have on this server only.
+void Client::inspected(const server::Inspection* found) {
+  if (!found) return pin(pins_ | server::Pin::unknown);
+  if (mode_ == config::Mode::session) return;
+  // What sets all settings back takes those with it whose names were not known.
+  const bool nothing = found->settings.empty();
+  if (nothing) sticky_ &= static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting));
+  relay::Settings now = found->settings;
+  // An empty custom setting may be what somebody else has left: PostgreSQL cannot forget the name.
+  std::erase_if(now, [&](const auto& one) {
+    return one.second.empty() && one.first.contains('.') &&
+           !relay::look_up(profile_->settings, one.first) &&
+           !(named_ && std::ranges::find(*named_, one.first) != named_->end());
+  });
+  named_.reset();
+  // What was reset goes back to what the client has asked for at its start.
+  for (const auto& [name, value] : start_->settings)
+    if (!relay::look_up(now, name)) relay::put(now, name, value);
+  if (now != profile_->settings) adopt(now, server_->reported());
+  if (found->settings_only) {
+    pin((pins_ & static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting))) | sticky_);
+  } else {
+    pin(found->pins | sticky_);
+  }
+}
+
+void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {
+  relay::Settings told = profile_->reported;
+  if (drift_) {
+    for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
+  }
+  profile_ = pool_.profile(settings);
+  if (!profile_->known && !server_->needs_prepare(profile_)) {
+    profile_->reported = reported;
+    profile_->known = true;
+  }
+  drift_ =
+      told == profile_->reported ? nullptr : std::make_unique<relay::Settings>(std::move(told));
+}
+
+void Client::pin(server::Pins pins) {
+  const server::Pins news = pins & static_cast<server::Pins>(~pins_);
+  if (news != 0) log(Level::info, about(), "its server stays with it: {}", server::names_of(news));
+  if (pins == 0 && pins_ != 0) log(Level::info, about(), "its server is free again");
+  pins_ = pins;
+}
+
+void Client::tell_drift() {
+  if (!drift_) return;
+  std::string out;
+  for (const auto& [name, value] : *drift_) {
+    const auto* own = relay::look_up(profile_->reported, name);
+    if (own && *own != value) wire::write_parameter(out, name, *own);
+  }
+  drift_.reset();
+  stream_->send(out);
 }
 
 void Client::release() {
   server::Server& server = *std::exchange(server_, nullptr);
-  if (drift_) {
-    std::string out;
-    for (const auto& [name, value] : *drift_) {
-      const auto* own = relay::look_up(profile_->reported, name);
-      if (own && *own != value) wire::write_parameter(out, name, *own);
-    }
-    drift_.reset();
-    stream_->send(out);
-  }
+  tell_drift();
   if (server_full_) {
     server_full_ = false;
     update_reading();
@@ -173,7 +229,7 @@ void Client::try_another_server() {
     const Error why = *leaving_;
     return end(why);
   }
-  std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session);
+  std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session || pins_ != 0);
   pool_.acquire(*this);
   update_reading();
 }
@@ -294,7 +350,7 @@ void Client::leave(const Error* why, bool orderly) {
     const bool clean =
         server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
     if (clean) {
-      server->give_back(mode_ == config::Mode::session);
+      server->give_back(mode_ == config::Mode::session || pins_ != 0);
     } else {
       server->abandon(skip_ > 0 && !skip_drop_, !orderly);
     }

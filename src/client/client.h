@@ -64,6 +64,7 @@ class Client final : net::StreamSink, server::Tenant {
   void statement_op(relay::Fate fate) override;
   void described(const std::string& name, const relay::StatementRef& statement,
                  std::uint64_t shape) override;
+  void inspected(const server::Inspection* found) override;
   bool reported(Bytes name, Bytes value) override;
   std::string news(const relay::Settings& reported) override;
   void lost_all_statements() override;
@@ -78,6 +79,13 @@ class Client final : net::StreamSink, server::Tenant {
   About about() const override;
 
   void welcome(const relay::Settings& reported);
+  // Its settings are these from now on.
+  void adopt(const relay::Settings& settings, const relay::Settings& reported);
+  // The values of its profile, where it was told others.
+  void tell_drift();
+  void pin(server::Pins pins);
+  // Something stays with its server, as far as is known yet.
+  bool may_be_pinned() const { return pins_ != 0 || server_->dirty() || server_->inspecting(); }
   void release();
   void try_another_server();
   void maybe_release();
@@ -119,7 +127,8 @@ class Client final : net::StreamSink, server::Tenant {
   Step on_execute(const Frame& frame);
   Step on_copy(const Frame& frame);
   // Of a statement that is about to be carried out.
-  void heed(const relay::Scan& scan);
+  // Gives the flags of the reply that is to be expected.
+  std::uint16_t heed(const sql::Analysis& found);
   Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
@@ -153,7 +162,8 @@ class Client final : net::StreamSink, server::Tenant {
 
   Worker& worker_;
   server::Pool& pool_;
-  relay::ProfilePtr profile_;
+  relay::ProfilePtr start_;    // what its start-up packet asked for
+  relay::ProfilePtr profile_;  // its settings now
   std::unique_ptr<net::Stream> stream_;
   server::Server* server_ = nullptr;
   std::unique_ptr<Names> names_;  // null: it has never prepared anything
@@ -186,6 +196,10 @@ class Client final : net::StreamSink, server::Tenant {
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
+  server::Pins pins_ = 0;    // why the server stays with it
+  server::Pins sticky_ = 0;  // of these, what no inspection sees
+  std::unique_ptr<std::vector<std::string>>
+      named_;                 // custom settings that it has set since the last inspection
   bool client_full_ = false;  // it does not read: what it sends waits, too
   bool altered_ = false;      // texts may have another meaning until this transaction ends
 };

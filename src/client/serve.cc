@@ -273,6 +273,8 @@ Client::Step Client::begin_group() {
   if (server_->cancelling()) return wait_for_replies(false);
   waits_for_replay_ = server_->replaying();
   if (waits_for_replay_) return wait_for_replies(false);
+  if (server_->inspecting())
+    return wait_for_replies(true);  // its settings may have to be put right
   if (!pipeline.quiet()) {
     if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&
@@ -281,6 +283,7 @@ Client::Step Client::begin_group() {
     return Step::keep;
   }
   barrier_ = false;
+  if (has(pins_, server::Pin::unknown)) server_->make_dirty();  // to be asked again
   if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
     cut();
     waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
@@ -289,10 +292,20 @@ Client::Step Client::begin_group() {
   return Step::keep;
 }
 
-void Client::heed(const relay::Scan& scan) {
-  if (scan.dirties) server_->make_dirty();
-  if (scan.indelible) server_->spoil();
-  altered_ |= scan.alters;
+std::uint16_t Client::heed(const sql::Analysis& found) {
+  if (found.indelible) {
+    server_->spoil();
+    sticky_ |= server::Pin::indelible;
+  }
+  if (found.opaque) sticky_ |= server::Pin::setting;
+  if (found.leaves || (found.frees && may_be_pinned())) server_->make_dirty();
+  for (const auto& name : found.custom) {
+    if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
+    if (!named_) named_ = std::make_unique<std::vector<std::string>>();
+    named_->push_back(name);
+  }
+  if (found.sets && !start_->settings.empty()) barrier_ = true;  // it may be a RESET
+  return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
 }
 
 Client::Step Client::pass(Want want, std::uint16_t flags) {
@@ -313,8 +326,8 @@ Client::Step Client::on_query(const Frame& frame) {
     const auto text = wire::read_query(frame.here);
     if (!text) return end_with(text.error());
     const auto scan = relay::scan(*text);
-    heed(scan);
-    if (scan.local_set) flags |= Expected::mild_set;
+    altered_ |= scan.alters;
+    if (scan.closer || (scan.frees && may_be_pinned())) flags |= heed(sql::analyze(*text));
     if (scan.reset_all) flags |= Expected::resets;
     if (scan.unsettles && mode_ == config::Mode::transaction) {
       if (const auto name = relay::deallocated_name(*text)) {

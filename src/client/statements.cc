@@ -179,10 +179,11 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
     if (step != Step::keep) return step;
   }
   const auto& scan = value.statement->scan();
-  heed(scan);
+  altered_ |= scan.alters;
   if (scan.unsettles) barrier_ = true;
   if (portal) {
-    if (scan.local_set) portal->flags |= Expected::mild_set;
+    if (scan.closer || (scan.frees && may_be_pinned()))
+      portal->flags |= heed(value.statement->analysis());
     if (!value.deallocates.empty()) {
       portal->deallocates = value.deallocates;
       portal->flags |= Expected::client_op | Expected::stands_in;
@@ -207,7 +208,10 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
   if (has == Prepared::Has::no) {
     cut();
     server_->replay(value.statement, false);
-    if (altered_) server_->make_dirty();  // it may be understood otherwise than for everybody else
+    if (altered_) {  // it may be understood otherwise than for everybody else
+      server_->taint(value.statement);
+      server_->make_dirty();
+    }
   }
   server_name = value.statement->server_name();
   return Step::replaced;

@@ -178,8 +178,10 @@ Verdict Pipeline::reply(char tag, Effects& effects) {
     case 'H':
     case 'V':
       return queue_.empty() ? broken(verdict) : verdict;
+    case 'A':  // has nothing to do with what is being answered
+      verdict.forward = true;
+      return verdict;
     case 'N':
-    case 'A':
     case 'S':
       return verdict;
     case '1':

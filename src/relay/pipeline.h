@@ -38,6 +38,7 @@ struct Expected {
     refused = 128,  // an error has answered it; its ReadyForQuery is still to come
     renamed = 64,   // a statement's name in an error's text is pgweir's and must be the client's
     stands_in = 512,  // DEALLOCATE of the stand-in
+    inspects = 1024,  // pgweir asks what the session holds
     describes = 256   // a shared statement's shape is learned from the reply
   };
   Want want = Want::sync;

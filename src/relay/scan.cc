@@ -30,46 +30,60 @@ char next_char(std::string_view text, std::size_t at) {
   return at < text.size() ? text[at] : '\0';
 }
 
-// Session-level advisory locks are told by their functions' names; those with xact end with the
-// transaction.
-bool takes_lock(std::string_view word) {
-  return contains(word, "advisory_lock") && !contains(word, "unlock") && !contains(word, "xact");
-}
-
 void judge(std::string_view word, Scan& out) {
   switch (lowered(word[0])) {
     case 'c':
-      out.dirties |= same(word, "call");
+      out.closer |= same(word, "call") || same(word, "currval") || same(word, "connectby") ||
+                    contains(word, "crosstab");
+      out.frees |= same(word, "close") || same(word, "commit");
       break;
     case 'd':
       out.unsettles |= same(word, "discard") || same(word, "deallocate");
-      out.dirties |= contains(word, "dblink_connect");
+      out.frees |= same(word, "discard") || same(word, "deallocate") || same(word, "drop");
+      out.closer |= contains(word, "dblink_connect");
+      break;
+    case 'e':
+      out.closer |= same(word, "execute");
       break;
     case 'h':
-      out.dirties |= same(word, "hold");
+      out.closer |= same(word, "hold");
       break;
     case 'l':
-      out.dirties |= same(word, "listen") || same(word, "load");
+      out.closer |= same(word, "listen") || same(word, "load") || same(word, "lastval");
       break;
     case 'n':
       out.fleeting |= same(word, "now");
       break;
     case 'p':
-      out.dirties |= takes_lock(word) || same(word, "prepare") || same(word, "pg_temp") ||
-                     same(word, "pg_settings") || contains(word, "replication_origin_session");
-      out.indelible |= contains(word, "_replication_slot");
+      out.closer |=
+          same(word, "prepare") || (word.size() > 7 && same(word.substr(0, 7), "pgweir_")) ||
+          same(word, "pg_settings") || (word.size() >= 7 && same(word.substr(0, 7), "pg_temp")) ||
+          (contains(word, "advisory") && contains(word, "lock") && !contains(word, "unlock") &&
+           !contains(word, "xact")) ||
+          contains(word, "_replication_slot") || contains(word, "replication_origin_session");
+      out.frees |= contains(word, "advisory_unlock");
+      break;
+    case 'q':
+      out.closer |= contains(word, "query_to_xml");
       break;
     case 'r':
       out.fleeting |= word.size() >= 6 && same(word.substr(0, 3), "reg");
+      out.frees |= same(word, "rollback");
       break;
     case 's':
-      out.dirties |= same(word, "set_config");
+      out.closer |= same(word, "set_config") || same(word, "setseed");
       out.alters |= same(word, "set_config");
-      out.indelible |= same(word, "setseed");
       break;
     case 't':
-      out.dirties |= same(word, "temp") || same(word, "temporary");
+      out.closer |= same(word, "temp") || same(word, "temporary") || same(word, "ts_stat") ||
+                    same(word, "ts_rewrite");
       out.fleeting |= same(word, "today") || same(word, "tomorrow");
+      break;
+    case 'u':
+      out.frees |= same(word, "unlisten");
+      break;
+    case 'x':
+      out.closer |= same(word, "xpath_table");
       break;
     case 'y':
       out.fleeting |= same(word, "yesterday");
@@ -77,30 +91,6 @@ void judge(std::string_view word, Scan& out) {
     default:
       break;
   }
-}
-
-// Whether the text is one statement, for all that its punctuation says.
-bool is_single(std::string_view text) {
-  return text.find(';') >= text.find_last_not_of("; \t\r\n");
-}
-
-// SET LOCAL name, SET TRANSACTION word or SET CONSTRAINTS word: these words with nothing but blanks
-// between them (`local.x` is a setting's name, and a comment may hold anything).
-bool is_local_set(std::string_view text) {
-  std::size_t at = 0;
-  const auto word = [&] {
-    while (at < text.size() && blank(text[at])) ++at;
-    const std::size_t from = at;
-    while (at < text.size() && word_char(text[at])) ++at;
-    return text.substr(from, at - from);
-  };
-  if (!same(word(), "set")) return false;
-  const auto what = word();
-  if (!same(what, "local") && !same(what, "transaction") && !same(what, "constraints"))
-    return false;
-  if (at == text.size() || !blank(text[at])) return false;
-  const char next = next_char(text, at);
-  return (word_char(next) || next == '"') && is_single(text);
 }
 
 // Ends with the statement RESET ALL: nothing in the text can hide that it is none.
@@ -158,7 +148,7 @@ Scan scan(std::string_view text) {
         clear &= !((c == '-' && next == '-') || (c == '/' && next == '*'));
         // U&"..." may spell any word in a way that is not seen here.
         if (c == '&' && next == '"' && at > 0 && lowered(text[at - 1]) == 'u') {
-          out.dirties = out.unsettles = out.alters = out.indelible = out.fleeting = true;
+          out.closer = out.unsettles = out.alters = out.fleeting = out.frees = true;
         }
       }
       ++at;
@@ -167,12 +157,17 @@ Scan scan(std::string_view text) {
     std::size_t end = at + 1;
     while (end < text.size() && word_char(text[end])) ++end;
     const auto word = text.substr(at, end - at);
-    if (word.size() >= 3) judge(word, out);
+    if (word.size() >= 3) {
+      judge(word, out);
+    } else if (same(word, "do")) {
+      out.closer |= may_begin(text.substr(0, at), clear);
+    }
     if (same(word, "set") && may_begin(text.substr(0, at), clear)) {
       out.alters |= !sets_neutral(text.substr(end));
-      out.local_set |= is_local_set(text);
+      out.closer = true;
     } else if (same(word, "reset")) {
       out.alters |= may_begin(text.substr(0, at), clear);
+      out.closer |= may_begin(text.substr(0, at), clear);
       out.reset_all |= ends_with_reset_all(text);
     }
     at = end;

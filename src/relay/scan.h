@@ -10,14 +10,11 @@
 namespace pgw::relay {
 
 struct Scan {
-  bool dirties =
-      false;  // may leave session state behind: set_config, TEMP, LISTEN, advisory locks, ...
+  bool closer = false;     // may leave session state behind, or read it: sql::analyze() says
+  bool frees = false;      // may end what was left before: DROP, CLOSE, unlocking, ...
   bool unsettles = false;  // may drop prepared statements: DEALLOCATE, DISCARD
-  bool indelible = false;  // may leave what no DISCARD ALL takes away: setseed, temporary slots
-  bool local_set = false;  // is SET LOCAL, SET TRANSACTION or SET CONSTRAINTS and nothing else:
-                           // gone at the transaction's end
-  bool alters = false;  // may change how a text is understood until the transaction's end: a SET
-                        // of anything not known to be neutral
+  bool alters = false;     // may change how a text is understood until the transaction's end: a SET
+                           // of anything not known to be neutral
   bool reset_all =
       false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
   bool fleeting =

@@ -5,20 +5,22 @@
 namespace pgw::relay {
 namespace {
 
-TEST(Scan, Dirties) {
+TEST(Scan, Closer) {
   for (const char* text :
        {"select set_config('a', 'b', false)", "SELECT pg_catalog.SET_CONFIG('a','b',false)",
         "create temp table t()", "CREATE TEMPORARY TABLE t()", "select 1 into temp t",
         "create table pg_temp.t()", "listen x", "LISTEN x", "load 'x'", "prepare p as select 1",
         "call p()", "declare c cursor with hold for select 1",
         "update pg_settings set setting = 'a' where name = 'b'",
-        "select U&\"\\0073et_config\"('a','b',false)", "select pg_advisory_lock(1)",
-        "select pg_try_advisory_lock(1)", "select pg_advisory_lock_shared(1)",
-        "select dblink_connect('a')", "select public.dblink_connect_u('a')",
-        "select(set_config('a','b',false))", "begin;listen x;commit", "listen",
+        "select U&\"\\0073et_config\"('a','b',false)", "set a = b", "/* x */ reset a", "do 'x'",
+        "select setseed(0.5)", "select currval('a')", "select lastval()", "execute p",
+        "select pg_advisory_lock(1)", "select pg_try_advisory_lock(1)",
+        "select pg_advisory_lock_shared(1)", "select dblink_connect('a')",
+        "select public.dblink_connect_u('a')", "select(set_config('a','b',false))",
+        "begin;listen x;commit", "listen",
         // a word inside a string or a comment counts too
         "select 'temp'", "/*temp*/ select 1", "select 1 -- temp"})
-    EXPECT_TRUE(scan(text).dirties) << text;
+    EXPECT_TRUE(scan(text).closer) << text;
   for (const char* text : {"",
                            ";",
                            "select 1",
@@ -28,7 +30,6 @@ TEST(Scan, Dirties) {
                            "unlisten x",
                            "notify x",
                            "update t set a = 1",
-                           "set a = b",
                            "select loaded, called",
                            "select pg_advisory_xact_lock(1)",
                            "select pg_try_advisory_xact_lock(1)",
@@ -40,7 +41,7 @@ TEST(Scan, Dirties) {
                            "declare c cursor for select 1",
                            "select prepared",
                            "select household, threshold"})
-    EXPECT_FALSE(scan(text).dirties) << text;
+    EXPECT_FALSE(scan(text).closer) << text;
 }
 
 TEST(Scan, Unsettles) {
@@ -50,24 +51,6 @@ TEST(Scan, Unsettles) {
   for (const char* text : {"", "select 1", "drop table t", "select discarded",
                            "select deallocate_it", "select xdiscard"})
     EXPECT_FALSE(scan(text).unsettles) << text;
-}
-
-TEST(Scan, LocalSet) {
-  for (const char* text :
-       {"set local a = 1", "SET LOCAL a = 1", "  set\n\tlocal a to 'b'", "set local a = 1;",
-        "set local a = 1 ; ;\r\n", "set transaction read only",
-        "set transaction isolation level serializable", "set constraints all deferred"})
-    EXPECT_TRUE(scan(text).local_set) << text;
-  // Whatever else may be in the text, the tag SET might be of that.
-  for (const char* text :
-       {"", "set", "set a = 1", "set session a = 1", "set localx = 1", "set local a = 1; set b = 1",
-        "set local a = 1;set b = 1;", "; set b = 1", "select 1; set local a = 1",
-        "set session characteristics as transaction read only", "local set", "reset local",
-        // the names of settings, and what a comment hides
-        "set local.tenant = 5", "set local .tenant = 5", "set local/**/.a = 1",
-        "set constraints.x = 6", "set transaction.x to 1", "/* set local x */ set a = 1",
-        "-- set local\nset a = 1", "set local", "set local = 1"})
-    EXPECT_FALSE(scan(text).local_set) << text;
 }
 
 TEST(Scan, ResetAll) {
@@ -99,14 +82,6 @@ TEST(Scan, Alters) {
     EXPECT_FALSE(scan(text).alters) << text;
 }
 
-TEST(Scan, Indelible) {
-  for (const char* text :
-       {"select setseed(0.5)", "select pg_create_logical_replication_slot('a', 'b', true)"})
-    EXPECT_TRUE(scan(text).indelible) << text;
-  for (const char* text : {"select 1", "select load from t", "load"})
-    EXPECT_FALSE(scan(text).indelible) << text;
-}
-
 TEST(Scan, Fleeting) {
   for (const char* text :
        {"select 'now'::timestamptz", "select now()", "select date 'today'",
@@ -121,11 +96,10 @@ TEST(Scan, Fleeting) {
 // Each verdict stands alone.
 TEST(Scan, FindsSeveralThings) {
   const auto got = scan("select now(); listen a; deallocate b; reset all");
-  EXPECT_TRUE(got.dirties);
+  EXPECT_TRUE(got.closer);
   EXPECT_TRUE(got.unsettles);
   EXPECT_TRUE(got.fleeting);
   EXPECT_TRUE(got.reset_all);
-  EXPECT_FALSE(got.local_set);
 }
 
 TEST(DeallocatedName, IsFoldedUnlessQuoted) {

@@ -6,6 +6,11 @@
 
 namespace pgw::relay {
 
+const sql::Analysis& Statement::analysis() const {
+  if (!analysis_) analysis_ = std::make_unique<sql::Analysis>(sql::analyze(text()));
+  return *analysis_;
+}
+
 StatementRef::~StatementRef() {
   if (it_ && --it_->refs_ == 0) it_->home_->forget(it_);
 }

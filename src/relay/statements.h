@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "relay/scan.h"
+#include "sql/analysis.h"
 
 namespace pgw::relay {
 
@@ -21,6 +22,8 @@ class Statement {
   Bytes types() const { return Bytes(bytes_).substr(text_bytes_); }
   const std::string& server_name() const { return server_name_; }
   const Scan& scan() const { return scan_; }
+  // What it may leave behind; worth asking when scan().closer. Worked out once.
+  const sql::Analysis& analysis() const;
   // A server has accepted it.
   bool proven() const { return proven_; }
   void prove() { proven_ = true; }
@@ -35,6 +38,7 @@ class Statement {
   std::size_t hash_ = 0;
   std::string server_name_;
   Scan scan_;
+  mutable std::unique_ptr<sql::Analysis> analysis_;
   bool proven_ = false;
   Statements* home_ = nullptr;
   std::uint32_t refs_ = 0;

@@ -33,6 +33,7 @@ struct Inspection {
   relay::Settings settings;  // of the session, sorted by name; role and session_authorization, too
   std::vector<std::string> channels;
   Pins pins = 0;
+  bool settings_only = false;  // RESET ALL: there are none, and nothing else was asked
 };
 
 // The query. `custom`: names of custom settings to ask for, because PostgreSQL does not list them.

@@ -1,5 +1,7 @@
 #include "server/pool.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "server/cancel.h"
 
@@ -8,6 +10,8 @@ namespace pgw::server {
 namespace {
 constexpr Duration kMaintainEvery = 500ms;
 constexpr std::size_t kProfilesKept = 256;
+constexpr std::size_t kCustomSettingsMost = 200;
+constexpr std::size_t kCustomNameMost = 128;
 }  // namespace
 
 Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings,
@@ -311,6 +315,14 @@ relay::ProfilePtr Pool::profile(relay::Settings settings) {
   made->settings = std::move(settings);
   profiles_[key] = made;
   return made;
+}
+
+bool Pool::know_setting(const std::string& name) {
+  const auto at = std::ranges::lower_bound(custom_settings_, name);
+  if (at != custom_settings_.end() && *at == name) return true;
+  if (custom_settings_.size() >= kCustomSettingsMost || name.size() > kCustomNameMost) return false;
+  custom_settings_.insert(at, name);
+  return true;
 }
 
 void Pool::schema_changed() {

@@ -69,6 +69,10 @@ class Pool {
 
   // --- profiles: see relay::Profile ---
   relay::ProfilePtr profile(relay::Settings settings);
+  // Names of custom settings that clients of this pool have set: PostgreSQL lists these only when
+  // it is asked for them by name. Bounded; what has no room is pinned.
+  bool know_setting(const std::string& name);
+  const std::vector<std::string>& custom_settings() const { return custom_settings_; }
   // DDL was seen: statements prepared from now on are not shared with those from before.
   void schema_changed();
 
@@ -123,6 +127,7 @@ class Pool {
   net::Timer maintain_timer_;  // idle and lifetime limits
   std::unordered_map<std::string, std::weak_ptr<relay::Profile>> profiles_;
   std::unordered_map<std::string, std::uint64_t> scopes_;
+  std::vector<std::string> custom_settings_;  // sorted
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

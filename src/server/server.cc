@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "server/pool.h"
 #include "wire/read.h"
@@ -39,16 +41,12 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   if (session) {
     if (prepared_.count() > 0) query("DEALLOCATE ALL");
   } else if (prepared_.count() > pool_.settings().server_statements) {
-    std::string out;
+    std::vector<relay::StatementRef> old;
     for (auto n = prepared_.count(); n > pool_.settings().server_statements; --n) {
-      relay::Statement* statement = prepared_.oldest();
-      wire::write_close(out, 'S', statement->server_name());
-      prepared_.close_sent(*statement, pipeline_.group());
-      pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
+      old.emplace_back(prepared_.oldest());
+      prepared_.has(old.back(), pipeline_.group());  // used just now: the next one is another
     }
-    wire::write_sync(out);
-    send(out);
-    expect({.want = Want::sync, .flags = kQuiet});
+    close_statements(old);
   }
   if (profile_ != profile) {
     static const relay::Settings kNone;
@@ -244,6 +242,72 @@ void Server::describe(const relay::StatementRef& statement, std::string_view nam
   expect({.want = Want::describe_statement, .flags = flags});
 }
 
+void Server::close_statements(const std::vector<relay::StatementRef>& statements) {
+  std::string out;
+  for (const auto& statement : statements) {
+    wire::write_close(out, 'S', statement->server_name());
+    prepared_.close_sent(*statement, pipeline_.group());
+    pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
+  }
+  wire::write_sync(out);
+  send(out);
+  expect({.want = Want::sync, .flags = kQuiet});
+}
+
+void Server::inspect() {
+  dirty_ = false;
+  std::erase_if(tainted_, [&](const auto& one) {
+    return prepared_.has(one, pipeline_.group()) != Prepared::Has::yes;
+  });
+  if (!tainted_.empty()) close_statements(std::exchange(tainted_, {}));
+  inspection_ = std::make_unique<Inspection>();
+  std::string out;
+  wire::write_query(out, inspection_query(pool_.custom_settings()));
+  send(out);
+  unnamed = 0;
+  expect({.want = Want::query, .flags = kQuiet | Expected::inspects});
+}
+
+// DISCARD ALL, or RESET ALL: what is there now is known without asking.
+void Server::emptied() {
+  const bool all = std::exchange(discarding_, false);
+  resetting_ = false;
+  if (session_) {
+    if (status_ == 'I') profile_.reset();
+    return;
+  }
+  static const relay::Settings kNone;
+  const auto& settings = profile_ ? profile_->settings : kNone;
+  // RESET ALL leaves who the client is.
+  if (status_ != 'I' || dirty_ || !tenant_ ||
+      (!all &&
+       (relay::look_up(settings, "role") || relay::look_up(settings, "session_authorization")))) {
+    dirty_ = true;
+    return;
+  }
+  profile_.reset();
+  Inspection nothing;
+  nothing.settings_only = !all;
+  tenant_->inspected(&nothing);
+}
+
+void Server::inspected(bool failed) {
+  const auto found = std::move(inspection_);
+  if (!found || !tenant_) return;
+  if (failed) return tenant_->inspected(nullptr);
+  // Values come in the client's encoding and are replayed in the database's.
+  const auto* theirs = relay::look_up(reported_, "client_encoding");
+  const auto* own = relay::look_up(reported_, "server_encoding");
+  const auto beyond_ascii = [](const auto& one) {
+    return std::ranges::any_of(one.second, [](char c) { return static_cast<signed char>(c) < 0; });
+  };
+  if (theirs && own && *theirs != *own && std::ranges::any_of(found->settings, beyond_ascii))
+    found->pins |= Pin::setting;
+  if (!profile_ || profile_->settings != found->settings)
+    profile_ = found->settings.empty() ? nullptr : pool_.profile(found->settings);
+  tenant_->inspected(found.get());
+}
+
 void Server::settled(const Expected& entry, relay::Fate fate) {
   if (entry.has(Expected::server_op)) prepared_.settle(fate == relay::Fate::happened);
   if (entry.has(Expected::describes) && fate != relay::Fate::happened) described_.pop_front();
@@ -255,7 +319,8 @@ void Server::lend(Tenant& tenant) {
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
-  dirty_ = spoilt_ = false;
+  dirty_ = spoilt_ = resetting_ = discarding_ = false;
+  tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);
 }

@@ -95,7 +95,15 @@ class Server final : net::StreamSink, relay::Effects {
   // Whose unnamed statement is on this server: any number that the client knows as its own; 0:
   // nobody's.
   std::uint64_t unnamed = 0;
+  // Its session may hold what a new one does not.
   void make_dirty() { dirty_ = true; }
+  bool dirty() const { return dirty_; }
+  // Asks PostgreSQL what that is: Tenant::inspected() follows. Outside of transactions.
+  void inspect();
+  bool inspecting() const { return inspection_ != nullptr; }
+  // A statement that was taught in a transaction which may have changed its meaning: it is
+  // forgotten before anybody else gets the server.
+  void taint(const relay::StatementRef& statement) { tainted_.push_back(statement); }
   // Something that cannot be taken away again: nobody else gets this server.
   void spoil() { spoilt_ = true; }
   // A CancelRequest for what the server does now. It is lent to nobody else until PostgreSQL has
@@ -156,6 +164,9 @@ class Server final : net::StreamSink, relay::Effects {
   void remember(Bytes bytes);
   bool heal(Bytes error);
   bool heal_describe();
+  void inspected(bool failed);
+  void emptied();
+  void close_statements(const std::vector<relay::StatementRef>& statements);
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
   void query(std::string_view text);
@@ -174,6 +185,8 @@ class Server final : net::StreamSink, relay::Effects {
   relay::ProfilePtr profile_;   // in effect; null: as PostgreSQL starts a session
   relay::ProfilePtr learning_;  // its reported settings are taken when the replay is done
   relay::Settings reported_;
+  std::unique_ptr<Inspection> inspection_;  // under way
+  std::vector<relay::StatementRef> tainted_;
   struct Described {
     relay::StatementRef statement;
     std::string name;  // the client's
@@ -191,7 +204,8 @@ class Server final : net::StreamSink, relay::Effects {
   bool skip_forward_ = false;
   bool dirty_ = false;
   bool spoilt_ = false;
-  bool resetting_ = false;  // RESET ALL was done, if the query that holds it succeeds
+  bool resetting_ = false;   // RESET ALL was done, if the query that holds it succeeds
+  bool discarding_ = false;  // the same of DISCARD ALL
   bool ready_seen_ = false;
   bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
   bool replaying_ = false;     // see replaying()

@@ -28,6 +28,7 @@ constexpr std::size_t kWholeMax = 8 * 1024;
 bool Server::streams(char tag, std::size_t total) const {
   if (total <= kWholeMax) return false;
   if (tag == 'T') return described_.empty();
+  if (tag == 'D' && inspection_) return false;
   return tag == 'D' || tag == 'd' || tag == 'V';
 }
 
@@ -156,6 +157,9 @@ bool Server::frame(Bytes message, const char*& run) {
   }
   if (tag == 'D' || tag == 'd') {
     if (verdict.forward) return true;
+    if (verdict.entry.has(Expected::inspects) && inspection_ &&
+        !take_row(message.substr(wire::kHeaderBytes), *inspection_))
+      inspection_->pins |= Pin::unknown;
     deliver(run, message.data());
     run = after;
     return true;
@@ -209,16 +213,10 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       status_ = body[0];
       ready_seen_ = true;
       in_request_ = 0;
-      if (std::exchange(resetting_, false)) {
-        // It stays only if no transaction is open that may yet be rolled back.
-        if (status_ == 'I') {
-          profile_.reset();
-        } else {
-          dirty_ = true;
-        }
-      }
+      if (resetting_ || discarding_) emptied();
       remembers_ = remembers_ && !pipeline_.quiet();
       if (bulk_) stream_->expect_bulk(bulk_ = false);
+      if (verdict.entry.has(Expected::inspects)) inspected(verdict.entry.has(Expected::refused));
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
         learning_->reported = reported_;
         learning_->known = true;
@@ -247,7 +245,8 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       return true;
     case 'E': {
       if (healed_) return true;
-      if (std::exchange(resetting_, false)) dirty_ = true;
+      if (resetting_ || discarding_) dirty_ = true;
+      resetting_ = discarding_ = false;
       parameters_.clear();
       parameters_told_ = false;
       unnamed = 0;  // it may have been its Parse that failed, or that was skipped
@@ -259,7 +258,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         dying_ = true;
         fatal_told_ = verdict.forward && tenant_;
       }
-      if (verdict.quiet_error) {
+      if (verdict.quiet_error && !verdict.entry.has(Expected::inspects)) {
         quiet_failed_ = true;
         if (tenant_) {
           profile_.reset();
@@ -330,10 +329,16 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
     case Effect::none:
       return;
     case Effect::discard_all:
-      profile_.reset();
       unnamed = 0;
       // What was sent behind it may leave something again.
-      if (pipeline_.size() <= 1) dirty_ = false;
+      if (ours) {
+        profile_.reset();
+      } else if (pipeline_.size() <= 1) {
+        discarding_ = true;
+        dirty_ = false;
+      } else {
+        dirty_ = true;
+      }
       [[fallthrough]];
     case Effect::deallocate_all:
       prepared_.forget_all();

@@ -8,6 +8,7 @@
 #include "relay/pipeline.h"
 #include "relay/profile.h"
 #include "relay/statements.h"
+#include "server/inspection.h"
 
 namespace pgw::server {
 
@@ -30,6 +31,8 @@ class Tenant {
   // on.
   virtual void described(const std::string& name, const relay::StatementRef& statement,
                          std::uint64_t shape) = 0;
+  // What the session holds, after Server::inspect(); null: PostgreSQL could not be asked.
+  virtual void inspected(const Inspection* found) = 0;
   // PostgreSQL reported a setting between the client's replies. False: the client knows that this
   // is its value, and is not told: PostgreSQL reports what a replay has changed when the client's
   // own group ends.

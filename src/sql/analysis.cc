@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/bytes.h"
 #include "sql/lexer.h"
@@ -20,9 +21,12 @@ constexpr auto kDynamic = std::to_array<std::string_view>(
     {"crosstab", "crosstab2", "crosstab3", "crosstab4", "crosstabn", "connectby", "query_to_xml",
      "query_to_xml_and_xmlschema", "query_to_xmlschema", "ts_rewrite", "ts_stat", "xpath_table"});
 
+constexpr int kDepthMost = 3;
+
 class Analyst {
  public:
-  explicit Analyst(std::string_view text) : lexer_(text) {}
+  // `depth`: in how many bodies of a DO.
+  explicit Analyst(std::string_view text, int depth = 0) : lexer_(text), depth_(depth) {}
 
   Analysis run() {
     for (read(); now_.kind != Kind::end; read()) {
@@ -40,7 +44,8 @@ class Analyst {
  private:
   // now_ becomes the next token; what stood before is in before_.
   void read() {
-    start_ = now_.kind == Kind::end || now_.sign(';');
+    start_ = now_.kind == Kind::end || now_.sign(';') ||
+             one_of(now_, {"begin", "then", "else", "loop"});  // in the body of a DO
     before_ = now_;
     now_ = ahead_.kind == Kind::end ? lexer_.next() : ahead_;
     ahead_ = {};
@@ -52,6 +57,15 @@ class Analyst {
 
   void literal() {
     if (now_.text.find("pg_temp") != std::string_view::npos) in_path_ = true;
+    if (!body_) return;
+    if (depth_ >= kDepthMost) {
+      out_.opaque = out_.indelible = true;
+      return;
+    }
+    Analysis inner = Analyst(now_.text, depth_ + 1).run();
+    out_.indelible |= inner.indelible;
+    out_.opaque |= inner.opaque;
+    std::ranges::move(inner.custom, std::back_inserter(out_.custom));
   }
 
   void word() {
@@ -70,12 +84,15 @@ class Analyst {
     if (now_.is("set") || now_.is("reset")) return set(now_.is("reset")), true;
     if (now_.is("prepare")) {
       if (!peek().is("transaction")) out_.leaves = true;
+      touches_shared();
     } else if (one_of(now_, {"do", "call", "execute"})) {
       unseen();
+      body_ |= now_.is("do");
     } else if (one_of(now_, {"listen", "load"})) {
       out_.leaves = true;
     } else if (one_of(now_, {"discard", "deallocate", "unlisten", "close", "drop", "rollback"})) {
       out_.frees = true;
+      if (now_.is("deallocate")) touches_shared();
     }
     return false;
   }
@@ -91,6 +108,12 @@ class Analyst {
       if (before_.sign(')') || one_of(before_, {"explain", "analyze", "analyse", "verbose", "as"}))
         unseen();
     }
+  }
+
+  // A name that pgweir gives to statements which clients share: after that nobody knows what it is.
+  void touches_shared() {
+    if (peek().identifier() && peek().value().starts_with("pgweir_"))
+      out_.leaves = out_.indelible = true;
   }
 
   void unseen() { out_.leaves = out_.sets = true; }
@@ -132,7 +155,7 @@ class Analyst {
       name += now_.value();
     }
     if (local) return;
-    out_.leaves = out_.sets = true;
+    out_.sets = true;
     if (dotted) out_.custom.push_back(lowered(name));
   }
 
@@ -197,11 +220,13 @@ class Analyst {
   Token now_;
   Token before_;
   Token ahead_;
+  int depth_;
   bool start_ = true;           // now_ begins a statement
   bool updates_ = false;        // the word UPDATE was seen
   bool settings_view_ = false;  // the view pg_settings was seen
   bool in_path_ = false;        // a string has pg_temp in it
   bool sets_any_ = false;
+  bool body_ = false;  // strings may be the body of a DO
 };
 
 }  // namespace

@@ -14,7 +14,7 @@ struct Analysis {
   // Something may be there after the transaction that was not there before: the session must be
   // looked at.
   bool leaves = false;
-  // ... of which one is a setting.
+  // The tag SET or RESET may be of one that outlives the transaction (the tag alone does not tell).
   bool sets = false;
   // ... which nothing takes away again: setseed, a replication slot, a connection of dblink.
   bool indelible = false;

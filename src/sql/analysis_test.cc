@@ -6,11 +6,7 @@ using pgw::sql::analyze;
 
 TEST(Analysis, WhatLeavesSomething) {
   for (const char* text :
-       {"set a = 1", "SET SESSION a TO 1", "set a.b = 'x'", "set local.tenant = 5",
-        "set time zone 'UTC'", "set names 'x'", "set role a", "set session authorization a",
-        "set session characteristics as transaction read only", "begin; set a = 1; commit",
-        "/* set local */ set a = 1", "-- x\nset a = 1", "reset a", "reset all",
-        "select set_config('a', 'b', false)", "select pg_catalog.set_config('a', 'b', $1)",
+       {"select set_config('a', 'b', false)", "select pg_catalog.set_config('a', 'b', $1)",
         "select \"set_config\"('a','b','false')",
         "select set_config('a', 'b', true), set_config('c', 'd', false)",
         "select set_config('a', set_config('b', 'c', false), true)",
@@ -32,6 +28,18 @@ TEST(Analysis, WhatLeavesSomething) {
         // what cannot be read
         "select 'a\\'", "select U&\"\\0073\"", "select 'a"})
     EXPECT_TRUE(analyze(text).leaves) << text;
+}
+
+TEST(Analysis, SetsBeyondTheTransaction) {
+  for (const char* text :
+       {"set a = 1", "SET SESSION a TO 1", "set a.b = 'x'", "set local.tenant = 5",
+        "set time zone 'UTC'", "set names 'x'", "set role a", "set session authorization a",
+        "set session characteristics as transaction read only", "begin; set a = 1; commit",
+        "/* set local */ set a = 1", "-- x\nset a = 1", "reset a", "reset all"})
+    EXPECT_TRUE(analyze(text).sets) << text;
+  for (const char* text :
+       {"set local a = 1", "set transaction read only", "update t set a = 1", "select 1"})
+    EXPECT_FALSE(analyze(text).sets) << text;
 }
 
 TEST(Analysis, WhatLeavesNothing) {
@@ -74,6 +82,10 @@ TEST(Analysis, NamesOfCustomSettings) {
   EXPECT_EQ(analyze("set \"a\".\"B\" = 1").custom, Names{"a.b"});
   EXPECT_EQ(analyze("set local a.b = 1; select set_config('c.d', '', true)").custom, Names{});
   EXPECT_EQ(analyze("set search_path = a").custom, Names{});
+  EXPECT_EQ(
+      analyze("do $$ begin set a.b = 1; perform set_config('c.d', 'x', false); end $$").custom,
+      (Names{"a.b", "c.d"}));
+  EXPECT_TRUE(analyze("do 'begin perform set_config(x, y, false); end'").opaque);
 }
 
 TEST(Analysis, NamesThatAreNotThere) {
@@ -89,11 +101,14 @@ TEST(Analysis, NamesThatAreNotThere) {
 
 TEST(Analysis, TheRest) {
   EXPECT_TRUE(analyze("select setseed(1)").indelible);
+  EXPECT_TRUE(analyze("deallocate \"pgweir_1_a\"").indelible);
+  EXPECT_TRUE(analyze("prepare pgweir_1_a as select 1").indelible);
   EXPECT_TRUE(analyze("select dblink_connect_u('a', 'b')").indelible);
   EXPECT_FALSE(analyze("set a = 1").indelible);
   EXPECT_TRUE(analyze("select currval('a')").reads_sequences);
   EXPECT_TRUE(analyze("select lastval()").reads_sequences);
   EXPECT_FALSE(analyze("select nextval('a'), lastval from t").reads_sequences);
+  EXPECT_TRUE(analyze("do $$ begin perform setseed(1); end $$").indelible);
   for (const char* text : {"drop table t", "close all", "unlisten *",
                            "select pg_advisory_unlock(1)", "discard temp", "begin; deallocate all"})
     EXPECT_TRUE(analyze(text).frees) << text;
