@@ -11,7 +11,7 @@ import pytest
 from throwaway import free_port
 
 from lib.pooler import BINARY, wait_for
-from lib.wire import Closed, ServerError, open_socket, query, scram_secret, startup
+from lib.wire import Closed, ServerError, Wire, open_socket, query, scram_secret, startup
 
 
 def run(*arguments, timeout=20):
@@ -63,6 +63,35 @@ def test_drain_ends_at_its_limit(weir):
     assert codes(busy.rest()) == [("E", "57P01")]
     assert w.end(10) == 0
     assert 0.5 < time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("seconds", [0.3, 6])
+def test_drain_waits_for_who_reads_late(weir, postgres, tmp_path, seconds):
+    """A Unix socket takes about 200 KB: the end of this result is still pgweir's when the server is free again."""
+    path = str(tmp_path / "s")
+    w = weir(top={"drain_timeout": "15s", "workers": 1}, listeners=[(path, "transaction")])
+    c = Wire(path, database="e2e")
+    c.send(query("select repeat('x', 1000) from generate_series(1, 300)"))
+    wait_for(lambda: json.loads(w.health()[1])["database"]["pool"]["checked_out"] == 0)
+    w.send_signal(signal.SIGTERM)
+    time.sleep(seconds)
+    replies = c.rest()
+    assert sum(reply[0] == "D" for reply in replies) == 300
+    assert [reply[:2] for reply in replies[-3:]] == [("C", "SELECT 300"), ("Z", "I"), ("E", "57P01")]
+    assert w.end(5) == 0
+
+
+def test_drain_without_time_tells_everybody(weir):
+    """Also those in the middle of a long result that is read late."""
+    w = weir(top={"drain_timeout": "0s"}, pool_size=2)
+    clients = [w.wire(mode, database="e2e") for mode in ("session", "transaction")]
+    for c in clients:
+        c.send(query("select repeat('x', 4000), pg_sleep(0) from generate_series(1, 3000000)"))
+        c.until("D")
+    w.send_signal(signal.SIGTERM)
+    for c in clients:
+        assert c.rest()[-1][:2] == ("E", "57P01")
+    assert w.end(5) == 0
 
 
 def test_drain_under_load(weir, postgres):

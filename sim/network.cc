@@ -79,6 +79,19 @@ std::size_t Network::open_to(std::uint16_t port, int side) {
   return n;
 }
 
+unsigned Network::lingering(const SimLoop& loop) const {
+  unsigned n = 0;
+  for (const auto& weak : links_) {
+    const auto link = weak.lock();
+    for (const int side : {0, 1}) {
+      if (!link) break;
+      const Link::End& e = link->end(side);
+      n += e.loop == &loop && e.closing && !e.closed && link->queued(side) > 0;
+    }
+  }
+  return n;
+}
+
 std::vector<std::shared_ptr<Link>> Network::links_to(std::uint16_t port) {
   std::vector<std::shared_ptr<Link>> out;
   for (const auto& weak : links_)

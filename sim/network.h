@@ -33,6 +33,8 @@ class Network {
   std::size_t detached() const { return detached_.size(); }
   // Connections whose connecting (side 0) or accepting (side 1) end is still held by somebody.
   std::size_t open_to(std::uint16_t port, int side);
+  // Ends on this loop that were closed gently and have bytes left to send.
+  unsigned lingering(const SimLoop& loop) const;
   std::vector<std::shared_ptr<Link>> links_to(std::uint16_t port);
   std::uint16_t free_port() { return next_port_++; }
 

@@ -316,6 +316,48 @@ TEST_F(Stage, AClientThatDoesNotReadIsNotReadFromEither) {
   }
 }
 
+TEST_F(Stage, ADrainWaitsForThoseWhoReadLate) {
+  open_with_postgres();
+  Weather narrow;
+  narrow.window = 1000;
+  narrow.split = 0;
+  network.set_weather(kTransaction, narrow);
+  Hand& late = hand(kTransaction);
+  late.take();
+  late.pause();
+  late.send(query("SELECT big(1, 100000, 'c1.1')"));
+  settle();
+  bool over = false;
+  std::string had;
+  middle->drain(20s, [&] {
+    over = true;
+    had = late.take();
+  });
+  settle(8s);
+  EXPECT_FALSE(over);
+  late.resume();
+  settle(8s);
+  EXPECT_TRUE(over);
+  EXPECT_EQ(had, "T D C ZI E57P01");
+}
+
+TEST_F(Stage, ADrainDoesNotWaitForeverForThoseWhoNeverRead) {
+  open_with_postgres();
+  Weather narrow;
+  narrow.window = 1000;
+  network.set_weather(kTransaction, narrow);
+  Hand& never = hand(kTransaction);
+  never.pause();
+  never.send(query("SELECT big(1, 100000, 'c1.1')"));
+  settle();
+  bool over = false;
+  middle->drain(3s, [&] { over = true; });
+  settle(2s);
+  EXPECT_FALSE(over);
+  settle(3s);
+  EXPECT_TRUE(over);
+}
+
 TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
   open_with_postgres();
   Hand& c = hand(kTransaction);

@@ -131,6 +131,8 @@ void SimLoop::close_detached(net::Detached detached) {
   link->close(side);
 }
 
+unsigned SimLoop::lingering() const { return network_.lingering(*this); }
+
 SimStream::SimStream(SimLoop& loop, std::shared_ptr<Link> link, int side)
     : loop_(loop), link_(std::move(link)), side_(side) {
   Link::End& e = link_->end(side);

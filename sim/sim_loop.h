@@ -32,6 +32,7 @@ class SimLoop final : public net::Loop {
   std::unique_ptr<net::Stream> connect(const net::Address& address, net::StreamSink& sink) override;
   std::unique_ptr<net::Stream> adopt(net::Detached detached, net::StreamSink& sink) override;
   void close_detached(net::Detached detached) override;
+  unsigned lingering() const override;
   const char* name() const override { return "sim"; }
 
   // For the network: runs in the loop's next turn.

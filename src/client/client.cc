@@ -360,7 +360,10 @@ void Client::leave(const Error* why, bool orderly) {
     wire::write_error(out, wire::Severity::fatal, *why);
     stream_->send(out);
   }
-  net::Stream::close_gently(std::move(stream_), kLinger);
+  // A drain waits for those who read slowly.
+  const Duration linger =
+      worker_.draining() ? std::max(kLinger, worker_.settings().drain_timeout) : kLinger;
+  net::Stream::close_gently(std::move(stream_), linger);
   idle_timer_.reset();
   worker_.forget(*this);
 }

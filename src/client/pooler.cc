@@ -84,7 +84,8 @@ void Pooler::drain(Duration limit, std::move_only_function<void()> done) {
 void Pooler::drain_tick() {
   net::Loop& loop = workers_.front()->loop();
   const bool over = loop.now() >= drain_until_;
-  if (counts().clients == 0 || loop.now() >= drain_until_ + kDrainGrace) {
+  const bool empty = counts().clients == 0 && lingering() == 0;
+  if (empty || loop.now() >= drain_until_ + kDrainGrace) {
     drain_timer_->disarm();
     if (drained_) std::exchange(drained_, {})();
     return;
@@ -94,6 +95,12 @@ void Pooler::drain_tick() {
       worker->loop().post([&worker = *worker] { worker.end_all(going()); });
   }
   loop.arm(*drain_timer_, kDrainTick);
+}
+
+unsigned Pooler::lingering() const {
+  unsigned out = 0;
+  for (const net::Loop* loop : machine_.loops) out += loop->lingering();
+  return out;
 }
 
 Pooler::Counts Pooler::counts() const {

@@ -30,7 +30,8 @@ class Pooler {
   }  // with the ports that were chosen
   // Any thread.
   void reload(Rules rules);
-  // No new clients; transactions finish, within `limit`; then `done` is called once, on a worker's
+  // No new clients; transactions finish, and what clients have not read yet is sent, within `limit`;
+  // then `done` is called once, on a worker's
   // thread.
   void drain(Duration limit, std::move_only_function<void()> done);
 
@@ -44,6 +45,7 @@ class Pooler {
 
  private:
   void drain_tick();
+  unsigned lingering() const;  // clients that have left and have not been sent everything
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Machine machine_;

@@ -230,6 +230,7 @@ void EpollStream::on_flush() {
   if (closing_) {
     if (!outbox_.empty()) return;
     if (eof_) return loop_.drop(*this);
+    extra().lingering.reset();
     shutdown(fd_.get(), SHUT_WR);
     return;
   }
@@ -249,6 +250,7 @@ void EpollStream::start_closing(std::unique_ptr<Stream> self, Duration linger) {
   if (raised_) raise_low_water(false);
   loop_.keep(std::move(self));
   loop_.arm(extra().timer, linger);
+  if (!outbox_.empty()) extra().lingering.emplace(loop_.lingering_count());
   if (!connecting_) loop_.flush_later(*this);
   readable_ = true;
   loop_.again(*this);

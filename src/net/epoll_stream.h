@@ -1,6 +1,7 @@
 // A connection on the epoll loop.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/epoll_loop.h"
@@ -43,6 +44,7 @@ class EpollStream final : public Stream, public Pollable {
     std::string unread;         // read on another loop, not delivered yet
     std::string connecting_to;  // for the message when it fails
     std::size_t discarded = 0;  // while closing
+    std::optional<Lingering> lingering;
   };
   static void on_timer(void* self) { static_cast<EpollStream*>(self)->on_timer(); }
 

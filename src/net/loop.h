@@ -144,6 +144,8 @@ class Loop {
   virtual std::unique_ptr<Stream> connect(const Address& address, StreamSink& sink) = 0;
   virtual std::unique_ptr<Stream> adopt(Detached detached, StreamSink& sink) = 0;
   virtual void close_detached(Detached detached) = 0;
+  // Streams that were closed gently and have bytes left to send. Any thread.
+  virtual unsigned lingering() const = 0;
   virtual const char* name() const = 0;  // "epoll", "io_uring", "sim"
 };
 

@@ -10,6 +10,18 @@
 
 namespace pgw::net {
 
+// Counts a stream among those that linger, as long as it lives.
+class Lingering {
+ public:
+  explicit Lingering(std::atomic<unsigned>& count) : count_(count) { count_.fetch_add(1); }
+  ~Lingering() { count_.fetch_sub(1); }
+  Lingering(const Lingering&) = delete;
+  Lingering& operator=(const Lingering&) = delete;
+
+ private:
+  std::atomic<unsigned>& count_;
+};
+
 class LoopBase : public Loop {
  public:
   void stop() final;
@@ -17,7 +29,10 @@ class LoopBase : public Loop {
   void post(std::move_only_function<void()> work) final { mailbox_.post(std::move(work)); }
   void arm(Timer& timer, Duration after) final { timers_.arm(timer, now_ + after); }
 
+  unsigned lingering() const final { return lingering_.load(); }
+
   ChunkPool& chunks() { return chunks_; }
+  std::atomic<unsigned>& lingering_count() { return lingering_; }
 
  protected:
   LoopBase() { read_clock(); }
@@ -34,6 +49,7 @@ class LoopBase : public Loop {
 
  private:
   std::atomic<bool> stop_{false};
+  std::atomic<unsigned> lingering_{0};
 };
 
 }  // namespace pgw::net

@@ -132,6 +132,7 @@ void UringConnection::arrange_send() {
   }
   if (life_ != Life::closing) return;
   if (eof_) return leave();
+  if (extra_) extra_->lingering.reset();
   if (!std::exchange(shut_, true)) shutdown(fd_.get(), SHUT_WR);
 }
 
@@ -290,7 +291,10 @@ void UringConnection::resume() {
 void UringConnection::leave() {
   life_ = Life::leaving;
   sink_ = nullptr;
-  if (extra_) extra_->timer.disarm();
+  if (extra_) {
+    extra_->timer.disarm();
+    extra_->lingering.reset();
+  }
   if (!loop_.running() && in_flight == 0) return loop_.erase(*this);
   loop_.touch(*this);
 }
@@ -306,6 +310,7 @@ void UringConnection::close_gently(Duration linger) {
   life_ = Life::closing;
   paused_ = false;
   loop_.arm(extra().timer, linger);
+  if (!outbox_.empty()) extra().lingering.emplace(loop_.lingering_count());
   loop_.touch(*this);
 }
 

@@ -2,6 +2,7 @@
 // outlives the handle until the kernel is done with it.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/uring_loop.h"
@@ -43,6 +44,7 @@ class UringConnection final : public UringRecord {
     std::string held;           // arrived, not delivered yet
     std::string connecting_to;  // for the message when it fails
     std::size_t discarded = 0;  // while closing
+    std::optional<Lingering> lingering;
     std::move_only_function<void(Detached)> detached;
   };
   static void on_timer(void* self) { static_cast<UringConnection*>(self)->on_timer(); }
