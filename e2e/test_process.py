@@ -201,6 +201,33 @@ def test_reload_of_users_and_databases(weir, postgres):
     assert before.value("select 5") == "5", "who is logged in stays"
 
 
+def test_reload_that_removes_a_database(weir, postgres):
+    """Its clients go when they are in no transaction; those of other databases stay; nobody new gets in."""
+    url = f"postgresql://postgres@127.0.0.1:{postgres.port}/e2e"
+    w = weir(databases={"stays": {"url": url}, "goes": {"url": url, "pool_size": 2}})
+    stays = w.wire(database="stays")
+    idle, session = w.wire(database="goes"), w.wire("session", database="goes")
+    busy, waits = w.wire(database="goes"), w.wire(database="goes")
+    session.query("set work_mem = '1MB'")
+    busy.query("begin")
+    waits.send(query("select 'not in a transaction yet'"))
+    time.sleep(0.2)
+    del w.databases["goes"]
+    w.write_config()
+    w.send_signal(signal.SIGHUP)
+    for c in (idle, session, waits):
+        replies = c.rest()
+        assert codes(replies) == [("E", "57P01")] and "\"goes\"" in replies[-1][2], replies
+    assert busy.value("select 7") == "7"
+    with pytest.raises(ServerError) as error:
+        w.wire(database="goes")
+    assert error.value.sqlstate == "3D000"
+    busy.send(query("commit"))
+    replies = busy.rest()
+    assert ("C", "COMMIT") in replies and codes(replies) == [("E", "57P01")], replies
+    assert stays.value("select 8") == "8"
+
+
 def test_reload_of_the_log_level(weir):
     w = weir(top={"log_level": "error"})
     size = len(w.log())

@@ -328,11 +328,13 @@ void Client::on_end(const Error& why) {
 
 void Client::end(const Error& why) { leave(&why); }
 
-void Client::drain(const Error& why) {
+const std::string& Client::database() const { return pool_.database(); }
+
+void Client::drain(const Error& why, Waiting waiters) {
   if (phase_ == Phase::gone) return;
   const bool busy =
       server_ && (server_->status() != 'I' || !server_->pipeline().quiet() || skip_ > 0);
-  if (replication_ || (!busy && !waiting.linked())) return end(why);
+  if (replication_ || (!busy && (waiters == Waiting::refuse || !waiting.linked()))) return end(why);
   leaving_ = std::make_unique<Error>(why);
 }
 

@@ -36,8 +36,11 @@ class Client final : net::StreamSink, server::Tenant {
   // A CancelRequest with this client's key.
   // `ticket` is let go when the cancel has had its effect, or has none.
   void cancel(std::uint32_t key, std::shared_ptr<void> ticket);
-  // Told to leave as soon as its transaction is over; at once if it has none.
-  void drain(const Error& why);
+  // Told to leave as soon as its transaction is over; at once if it has none. One that waits for a
+  // server has sent a request already: it may be served first.
+  enum class Waiting : std::uint8_t { serve, refuse };
+  void drain(const Error& why, Waiting waiters);
+  const std::string& database() const;
   // Ends it now.
   void end(const Error& why);
   std::uint32_t pid() const { return pid_; }

@@ -30,9 +30,8 @@ class Pooler {
   }  // with the ports that were chosen
   // Any thread.
   void reload(Rules rules);
-  // No new clients; transactions finish, and what clients have not read yet is sent, within `limit`;
-  // then `done` is called once, on a worker's
-  // thread.
+  // No new clients; transactions finish, and what clients have not read yet is sent, within
+  // `limit`; then `done` is called once, on a worker's thread.
   void drain(Duration limit, std::move_only_function<void()> done);
 
   struct Counts {

@@ -135,13 +135,11 @@ void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std
 }
 
 server::Pool* Worker::pool_for(const Admission& admission) {
+  // A reload may have taken it away, and left its pool for those who are still in a transaction.
+  const auto* database = snapshot().find(admission.database);
+  if (!database) return nullptr;
   auto& slot = pools_[pool_key(admission.database, admission.user)];
   if (!slot) {
-    const auto* database = snapshot().find(admission.database);
-    if (!database) {
-      pools_.erase(pool_key(admission.database, admission.user));
-      return nullptr;
-    }
     slot = std::make_unique<server::Pool>(context_, rules_.snapshot, *database, admission.database,
                                           admission.user);
     if (!sweep_timer_.armed()) loop().arm(sweep_timer_, kSweepEvery);
@@ -203,21 +201,36 @@ void Worker::configure(Rules rules) {
       pool->retire_all("its database is not configured any more");
     }
   }
+  dismiss_unserved();
 }
 
 void Worker::drain(const Error& why) {
   draining_ = true;
+  for (Client* client : all_clients()) client->drain(why, Client::Waiting::serve);
+}
+
+// Clients whose database is not configured any more go when their transactions are over, as with
+// PgBouncer: else they could go on for ever, and with settings that nobody sees.
+void Worker::dismiss_unserved() {
+  for (Client* client : all_clients()) {
+    if (snapshot().find(client->database())) continue;
+    client->drain(Error(Code::shutdown,
+                        fmt::format("terminating connection: database \"{}\" is not configured any "
+                                    "more",
+                                    client->database())),
+                  Client::Waiting::refuse);
+  }
+}
+
+std::vector<Client*> Worker::all_clients() {
   std::vector<Client*> all;
   all.reserve(clients_.size());
   for (auto& [pid, client] : clients_) all.push_back(client.get());
-  for (Client* client : all) client->drain(why);
+  return all;
 }
 
 void Worker::end_all(const Error& why) {
-  std::vector<Client*> all;
-  all.reserve(clients_.size());
-  for (auto& [pid, client] : clients_) all.push_back(client.get());
-  for (Client* client : all) client->end(why);
+  for (Client* client : all_clients()) client->end(why);
   for (auto& [key, pool] : pools_) pool->retire_all("pgweir stops");
 }
 

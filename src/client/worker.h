@@ -84,6 +84,8 @@ class Worker {
   server::Pool* pool_for(const Admission& admission);
   void cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void sweep();
+  void dismiss_unserved();
+  std::vector<Client*> all_clients();
   std::uint32_t fresh_pid();
 
   unsigned index_;

@@ -116,7 +116,10 @@ std::string print_markdown() {
           "Any number of them. With none, `127.0.0.1:5432` is session and `127.0.0.1:6543` is "
           "transaction: only this machine can connect until an address says otherwise.\n\n";
     if (section == "databases")
-      out += "One per name that clients ask for; `[databases.\"*\"]` is for every other name.\n\n";
+      out +=
+          "One per name that clients ask for; `[databases.\"*\"]` is for every other name. A "
+          "reload that removes one disconnects its clients (57P01), those in a transaction when "
+          "it is over.\n\n";
     out += "| key | default | values | on reload | what it does |\n|---|---|---|---|---|\n";
     for (const Key& key : keys())
       if (key.section == section)
