@@ -391,6 +391,47 @@ def test_json_log(weir):
     assert any("app" in line and "odd" in line["app"] for line in about), w.log()
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_of_clients(weir, form):
+    """Who logs in and leaves, from where and why; each line about a client names its address."""
+    w = weir(top={"log_format": form, "workers": 3})
+    polite, rude = (w.wire(mode, user="postgres", database="e2e", application_name="shop")
+                    for mode in ("transaction", "session"))
+    wrong = w.wire(database="e2e", application_name="broken")
+    address = {c: "%s:%d" % c.sock.getsockname() for c in (polite, rude, wrong)}
+    polite.query("select 1")
+    polite.close()
+    rude.query("select 1")
+    rude.sock.close()
+    wrong.send(b"z\0\0\0\4")
+    wrong.rest()
+    with pytest.raises(ServerError):
+        w.wire(user="nobody", database="nope")
+    expected = [
+        (address[polite], "shop", r"logged in \(transaction mode\)"), (address[polite], "shop", "left: it said goodbye"),
+        (address[rude], "shop", r"logged in \(session mode\)"), (address[rude], "shop", "left: the peer closed"),
+        (address[wrong], "broken", "left: invalid frontend message type 122"),
+    ]
+    for client, app, what in expected:
+        if form == "text":
+            w.wait_log(f"info: {what}.* client={re.escape(client)} user=postgres database=e2e app={app}\n")
+        else:
+            w.wait_log(f'"level":"info","message":"{what}[^"]*","client":"{re.escape(client)}","user":"postgres",'
+                       f'"database":"e2e","app":"{app}"')
+    assert re.search(r'login refused.*client("?)[=:]"?127\.0\.0\.1:\d+', w.log()), w.log()
+
+
+def test_log_of_clients_can_be_switched_off(weir):
+    """Errors are logged all the same."""
+    w = weir(top={"log_connections": False, "log_disconnections": False})
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as wrong:
+        c.query("select 1")
+        wrong.send(b"z\0\0\0\4")
+        wrong.rest()
+    w.wait_log("left: invalid frontend message type 122")
+    assert "logged in" not in w.log() and w.log().count("left: ") == 1, w.log()
+
+
 def test_log_cannot_be_forged(weir):
     w = weir(top={"log_level": "debug"})
     with w.wire(database="e2e", application_name="x\n2026-01-01T00:00:00Z error: forged") as c:

@@ -12,7 +12,7 @@ enum class Level : unsigned char { trace, debug, info, warning, error };
 
 // Whom a line is about; empty fields are left out.
 struct About {
-  std::string_view client;  // peer's address
+  std::string client;  // peer's address
   std::string_view user;
   std::string_view database;
   std::string_view app;  // application_name

@@ -39,11 +39,15 @@ Client::~Client() {
 }
 
 About Client::about() const {
-  return {.client = {}, .user = pool_.user(), .database = pool_.database(), .app = app_};
+  return {
+      .client = stream_->peer(), .user = pool_.user(), .database = pool_.database(), .app = app_};
 }
 
 void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early) {
   stream_ = std::move(stream);
+  const auto who = about();  // now, because of a connection that has broken nobody can tell
+  if (worker_.settings().log_connections)
+    log(Level::info, who, "logged in ({} mode)", config::text(mode_));
   stream_->send(greeting);
   pending_ = std::move(early);
   if (replication_) {
@@ -313,7 +317,7 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
 // pgweir.
 void Client::lost(const Error& why, bool told) {
   server_ = nullptr;
-  if (told) return leave(nullptr);
+  if (told) return leave(nullptr, false, "PostgreSQL ended it");
   const Error error =
       std::move(
           Error(Code::connection, "the server closed the connection unexpectedly: " + why.what()))
@@ -321,10 +325,7 @@ void Client::lost(const Error& why, bool told) {
   leave(&error);
 }
 
-void Client::on_end(const Error& why) {
-  log(Level::debug, about(), "client is gone: {}", why.what());
-  leave(nullptr);
-}
+void Client::on_end(const Error& why) { leave(nullptr, false, why.what()); }
 
 void Client::end(const Error& why) { leave(&why); }
 
@@ -338,8 +339,10 @@ void Client::drain(const Error& why, Waiting waiters) {
   leaving_ = std::make_unique<Error>(why);
 }
 
-void Client::leave(const Error* why, bool orderly) {
+void Client::leave(const Error* why, bool orderly, std::string_view because) {
   if (phase_ == Phase::gone) return;
+  if (why || worker_.settings().log_disconnections)
+    log(Level::info, about(), "left: {}", why ? why->what() : because);
   // Inside a message an error would be taken for data; of raw bytes nobody knows where one ends.
   if (phase_ == Phase::raw || (server_ && server_->amid_message())) why = nullptr;
   phase_ = Phase::gone;

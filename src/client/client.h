@@ -93,7 +93,8 @@ class Client final : net::StreamSink, server::Tenant {
   void try_another_server();
   void maybe_release();
   // `orderly`: the client said goodbye, so what it has sent is still carried out.
-  void leave(const Error* why, bool orderly = false);
+  // `because`: for the log, when there is no error to tell.
+  void leave(const Error* why, bool orderly = false, std::string_view because = {});
   void refresh_idle_timer();
   void update_reading();
 

@@ -63,11 +63,11 @@ void Login::finish() {
 void Login::fail_with(const Error& why) {
   if (step_ == Step::done) return;
   log(Level::info,
-      {.client = {},
+      {.client = stream_->peer(),
        .user = admission_.user,
        .database = admission_.database,
        .app = admission_.app},
-      "login refused: {} ({})", why.what(), stream_->peer());
+      "login refused: {}", why.what());
   std::string out;
   wire::write_error(out, wire::Severity::fatal, why);
   stream_->send(out);

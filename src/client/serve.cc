@@ -141,7 +141,6 @@ Client::Step Client::end_with(const Error& why) {
   serving_ = false;
   cut();  // what stands before was promised to the pipeline; the server must not be left inside a
           // message
-  log(Level::info, about(), "client is disconnected: {}", why.what());
   leave(&why);
   return Step::stop;
 }
@@ -158,7 +157,7 @@ Client::Step Client::open(const Frame& frame) {
     serving_ = false;
     cut();
     skip_ = 0;
-    leave(nullptr, true);
+    leave(nullptr, true, "it said goodbye");
     return Step::stop;
   }
   if (cancelled_ || discarding_) return discard(frame);

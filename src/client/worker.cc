@@ -102,7 +102,7 @@ void Worker::place(Admission admission, std::unique_ptr<net::Stream> stream, std
 void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early) {
   const auto refuse = [&](const Error& why) {
     log(Level::warning,
-        {.client = {},
+        {.client = stream->peer(),
          .user = admission.user,
          .database = admission.database,
          .app = admission.app},

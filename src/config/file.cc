@@ -134,6 +134,8 @@ void Reader::read_setting(Settings& settings, const Row& row, const toml::node& 
     done = set_number(row, settings, number->get());
   else if (const auto* text = node.as_string())
     done = set_text(row, settings, text->get());
+  else if (const auto* flag = node.as_boolean(); flag && row.kind == Kind::Flag)
+    done = set_text(row, settings, flag->get() ? "true" : "false");
   else
     done = fail(Code::configuration, "{} is {}; expected {}", row.name, type_name(node),
                 expected(row));

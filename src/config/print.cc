@@ -22,6 +22,8 @@ std::string_view unit(const Row& row) {
       return "text";
     case Kind::Address:
       return "address";
+    case Kind::Flag:
+      return "flag";
   }
   return {};
 }
@@ -39,6 +41,8 @@ std::string bounds(const Row& row) {
       return one_of(split_words(row.words));
     case Kind::Address:
       return "any";
+    case Kind::Flag:
+      return "true or false";
   }
   return {};
 }

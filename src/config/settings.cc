@@ -67,6 +67,13 @@ Done store_address(const Row& row, Settings& settings, std::string_view given) {
   return {};
 }
 
+Done store_flag(const Row& row, Settings& settings, std::string_view given) {
+  if (given != "true" && given != "false")
+    return fail(Code::configuration, "{} is \"{}\"; expected {}", row.name, given, expected(row));
+  settings.*std::get<bool Settings::*>(row.field) = given == "true";
+  return {};
+}
+
 Done store_word(const Row& row, Settings& settings, std::string_view given) {
   const auto allowed = split_words(row.words);
   if (!allowed.empty() && std::ranges::find(allowed, given) == allowed.end()) {
@@ -108,6 +115,8 @@ std::string expected(const Row& row) {
       return row.words.empty() ? "text in quotes" : one_of(split_words(row.words));
     case Kind::Address:
       return "an address such as \"127.0.0.1:8080\", or \"\" for nowhere";
+    case Kind::Flag:
+      return "true or false";
   }
   return {};
 }
@@ -123,6 +132,8 @@ std::string value_text(const Row& row, const Settings& settings) {
           return fmt::format("\"{}\"", span_text(value));
         else if constexpr (std::is_same_v<T, Size>)
           return size_value(value);
+        else if constexpr (std::is_same_v<T, bool>)
+          return value ? "true" : "false";
         else
           return std::to_string(value);
       },
@@ -134,7 +145,8 @@ bool same(const Row& row, const Settings& a, const Settings& b) {
 }
 
 Done set_number(const Row& row, Settings& settings, std::int64_t number) {
-  if (row.kind == Kind::Text || row.kind == Kind::Address || number < 0)
+  const bool counts = row.kind == Kind::Count || row.kind == Kind::Size || row.kind == Kind::Span;
+  if (!counts || number < 0)
     return fail(Code::configuration, "{} is {}; expected {}", row.name, number, expected(row));
   auto value = static_cast<std::uint64_t>(number);
   constexpr std::uint64_t kSecond = 1'000'000;
@@ -145,6 +157,7 @@ Done set_number(const Row& row, Settings& settings, std::int64_t number) {
 Done set_text(const Row& row, Settings& settings, std::string_view text) {
   if (row.kind == Kind::Text) return store_word(row, settings, text);
   if (row.kind == Kind::Address) return store_address(row, settings, text);
+  if (row.kind == Kind::Flag) return store_flag(row, settings, text);
   const std::string given = fmt::format("\"{}\"", text);
   if (row.kind == Kind::Span) {
     if (const auto span = parse_span(text))

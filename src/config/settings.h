@@ -15,11 +15,12 @@ using Count = std::uint32_t;
 using Size = std::uint64_t;  // bytes
 using Span = Duration;
 using Text = std::string;
+using Flag = bool;
 using Address = std::string;  // where to listen, in the form of config/address.h; empty: nowhere
 
 enum Scope : std::uint8_t { GLOBAL = 1, DATABASE = 2, USER = 4, APP = 8 };
 enum class OnReload : std::uint8_t { live, restart };
-enum class Kind : std::uint8_t { Count, Size, Span, Text, Address };
+enum class Kind : std::uint8_t { Count, Size, Span, Text, Address, Flag };
 
 struct Settings {
 #define SETTING(name, type, dflt, least, most, scopes, on_reload, help) type name{dflt};
@@ -28,8 +29,8 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 };
 
-using Field =
-    std::variant<Count Settings::*, Size Settings::*, Span Settings::*, std::string Settings::*>;
+using Field = std::variant<Count Settings::*, Size Settings::*, Span Settings::*,
+                           std::string Settings::*, bool Settings::*>;
 
 // One row of config/settings.def. The default is the field's value in `Settings{}`.
 struct Row {
@@ -54,8 +55,8 @@ std::string value_text(const Row& row, const Settings& settings);
 // Whether the setting has the same value in both.
 bool same(const Row& row, const Settings& a, const Settings& b);
 
-// Set a setting to what a file says: an integer, or text ("30s", "64MB", "info"). Outside its
-// bounds or of another type: an error that says what was expected, and no change.
+// Set a setting to what a file says: an integer, or text ("30s", "64MB", "info", "true"). Outside
+// its bounds or of another type: an error that says what was expected, and no change.
 Done set_number(const Row& row, Settings& settings, std::int64_t number);
 Done set_text(const Row& row, Settings& settings, std::string_view text);
 // The same from a command line, where everything is text: "4" is an integer if the setting is a

@@ -69,7 +69,7 @@ TEST(Settings, RowsHoldTogether) {
     EXPECT_TRUE(same(row, settings, defaults)) << row.name;
     EXPECT_FALSE(row.help.empty() || row.scopes == 0) << row.name;
     EXPECT_EQ(find_row(row.name), &row);
-    if (row.kind == Kind::Text || row.kind == Kind::Address) continue;
+    if (row.kind == Kind::Text || row.kind == Kind::Address || row.kind == Kind::Flag) continue;
     const auto given = [&](std::uint64_t number) {
       return fmt::format("{}{}", number, row.kind == Kind::Span ? "us" : "");
     };
@@ -87,6 +87,17 @@ TEST(Settings, CountsHaveNoUnit) {
   EXPECT_FALSE(set_text(*find_row("pool_size"), settings, "10"));
   EXPECT_TRUE(set_any(*find_row("pool_size"), settings, "10"));
   EXPECT_EQ(settings.pool_size, 10u);
+}
+
+TEST(Settings, FlagsAreTrueOrFalse) {
+  Settings settings;
+  const Row& row = *find_row("log_connections");
+  EXPECT_TRUE(set_text(row, settings, "false"));
+  EXPECT_FALSE(settings.log_connections);
+  for (const std::string_view wrong : {"", "yes", "TRUE", "1"})
+    EXPECT_FALSE(set_any(row, settings, wrong)) << wrong;
+  EXPECT_FALSE(set_number(row, settings, 1));
+  EXPECT_EQ(expected(row), "true or false");
 }
 
 TEST(Address, IsMadeCanonical) {
