@@ -150,9 +150,12 @@ Done Process::start() {
   auto backend = net::Backend::automatic;
   if (snapshot_->loop == config::Loop::io_uring) backend = net::Backend::io_uring;
   if (snapshot_->loop == config::Loop::epoll) backend = net::Backend::epoll;
+  const net::SocketOptions options{.keepalive_idle = settings.tcp_keepalive_idle,
+                                   .keepalive_interval = settings.tcp_keepalive_interval,
+                                   .keepalive_probes = settings.tcp_keepalive_count};
   client::Machine machine;
   for (unsigned i = 0; i < workers; ++i) {
-    PGW_TRY(loop, net::make_loop(backend));
+    PGW_TRY(loop, net::make_loop(backend, options));
     machine.loops.push_back(loop.get());
     loops_.push_back(std::move(loop));
   }

@@ -21,8 +21,9 @@ constexpr int kFlushRounds = 4;
 
 }  // namespace
 
-EpollLoop::EpollLoop()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+EpollLoop::EpollLoop(const SocketOptions& options)
+    : LoopBase(options),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
       buffer_(std::make_unique_for_overwrite<char[]>(kReadBytes)) {
   PGW_ASSERT(epoll_);
   epoll_event event{};
@@ -135,7 +136,7 @@ void EpollLoop::run() {
 }
 
 Result<std::unique_ptr<Listener>> EpollLoop::listen(const Address& address, ListenSink& sink) {
-  PGW_TRY(opened, open_listener(address));
+  PGW_TRY(opened, open_listener(address, options));
   auto listener = std::make_unique<EpollListener>(*this, std::move(opened), sink);
   const int error = watch(listener->fd(), EPOLLIN, *listener);
   if (error != 0) return fail(Code::io, "{}: {}", address.text(), errno_text(error));
@@ -143,7 +144,7 @@ Result<std::unique_ptr<Listener>> EpollLoop::listen(const Address& address, List
 }
 
 std::unique_ptr<Stream> EpollLoop::connect(const Address& address, StreamSink& sink) {
-  Connecting connecting = open_connection(address);
+  Connecting connecting = open_connection(address, options);
   auto stream = std::make_unique<EpollStream>(*this, std::move(connecting.fd), Peer());
   stream->set_sink(sink);
   stream->begin_connecting(address, connecting.error);

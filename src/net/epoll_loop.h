@@ -33,7 +33,7 @@ class EpollLoop final : public LoopBase {
  public:
   static constexpr std::size_t kReadBytes = 256 * 1024;
 
-  EpollLoop();
+  explicit EpollLoop(const SocketOptions& options);
   ~EpollLoop() override;
 
   void run() override;

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "net/address.h"
+#include "net/options.h"
 #include "net/timer.h"
 
 namespace pgw::net {
@@ -152,7 +153,7 @@ class Loop {
 enum class Backend : std::uint8_t { automatic, io_uring, epoll };
 // A loop of the wanted kind. automatic: io_uring where a probe says that all that is needed works,
 // else epoll. Fails when io_uring was asked for by name and is not there.
-Result<std::unique_ptr<Loop>> make_loop(Backend backend);
+Result<std::unique_ptr<Loop>> make_loop(Backend backend, const SocketOptions& options = {});
 
 // Slow work (password hashing, DNS, files) on threads of its own; `done` runs on `home`.
 class Offload {

@@ -29,13 +29,15 @@ class LoopBase : public Loop {
   void post(std::move_only_function<void()> work) final { mailbox_.post(std::move(work)); }
   void arm(Timer& timer, Duration after) final { timers_.arm(timer, now_ + after); }
 
+  const SocketOptions options;
+
   unsigned lingering() const final { return lingering_.load(); }
 
   ChunkPool& chunks() { return chunks_; }
   std::atomic<unsigned>& lingering_count() { return lingering_; }
 
  protected:
-  LoopBase() { read_clock(); }
+  explicit LoopBase(const SocketOptions& its_options) : options(its_options) { read_clock(); }
 
   bool stopping() const { return stop_.load(); }
   void read_clock();

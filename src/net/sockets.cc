@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 
@@ -56,9 +57,15 @@ void set(int fd, int level, int option, int value) {
 }
 
 // An accepted socket inherits these from its listener, so they cost nothing per connection.
-void set_tcp_options(int fd) {
+void set_tcp_options(int fd, const SocketOptions& options) {
+  const auto seconds = [](Duration time) {
+    return static_cast<int>(std::chrono::ceil<std::chrono::seconds>(time).count());
+  };
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keepalive_idle));
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keepalive_interval));
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(options.keepalive_probes));
 }
 
 std::unexpected<Error> refused(const Address& address, int error) {
@@ -157,7 +164,7 @@ void ListeningSocket::remove_file() const {
   if (file.st_dev == device && file.st_ino == inode) unlink(address.host.c_str());
 }
 
-Result<ListeningSocket> open_listener(const Address& address) {
+Result<ListeningSocket> open_listener(const Address& address, const SocketOptions& options) {
   const bool local = address.kind == Address::Kind::unix_path;
   const SocketAddress at = to_socket_address(address);
   if (at.size == 0) return fail(Code::io, "{}: not an address to listen on", address.text());
@@ -168,7 +175,7 @@ Result<ListeningSocket> open_listener(const Address& address) {
   if (!local) {
     set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    set_tcp_options(fd);
+    set_tcp_options(fd, options);
   }
   if (address.kind == Address::Kind::ipv6) set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (bind(fd, at.get(), at.size) != 0) {
@@ -200,12 +207,12 @@ Done check_free(const Address& address) {
   return {};
 }
 
-Connecting open_connection(const Address& address) {
+Connecting open_connection(const Address& address, const SocketOptions& options) {
   const SocketAddress to = to_socket_address(address);
   if (to.size == 0) return {Fd(), EINVAL};
   Fd fd(socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return {Fd(), errno};
-  if (to.family() != AF_UNIX) set_tcp_options(fd.get());
+  if (to.family() != AF_UNIX) set_tcp_options(fd.get(), options);
   const int error = connect(fd.get(), to.get(), to.size) == 0 ? 0 : errno;
   return {std::move(fd), error};
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "net/address.h"
+#include "net/options.h"
 #include "net/outbox.h"
 
 namespace pgw::net {
@@ -62,7 +63,7 @@ struct ListeningSocket {
   std::uint64_t inode = 0;
   void remove_file() const;  // unless somebody has put another in its place
 };
-Result<ListeningSocket> open_listener(const Address& address);
+Result<ListeningSocket> open_listener(const Address& address, const SocketOptions& options = {});
 // Whether nobody listens there: SO_REUSEPORT, which the workers share a port by, would let two
 // processes of one user share it too, in silence.
 Done check_free(const Address& address);
@@ -72,7 +73,7 @@ struct Connecting {
   Fd fd;
   int error = 0;
 };
-Connecting open_connection(const Address& address);
+Connecting open_connection(const Address& address, const SocketOptions& options = {});
 
 // An accept that failed for want of something that may come back.
 bool is_shortage(int error);

@@ -90,9 +90,9 @@ Done probe_uring() {
   return {};
 }
 
-Result<std::unique_ptr<Loop>> UringLoop::make() {
+Result<std::unique_ptr<Loop>> UringLoop::make(const SocketOptions& options) {
   PGW_DO(probe_uring());
-  std::unique_ptr<UringLoop> loop(new UringLoop);
+  std::unique_ptr<UringLoop> loop(new UringLoop(options));
   PGW_DO(loop->open());
   return loop;
 }
@@ -338,12 +338,12 @@ void UringLoop::quiesce() {
 }
 
 Result<std::unique_ptr<Listener>> UringLoop::listen(const Address& address, ListenSink& sink) {
-  PGW_TRY(opened, open_listener(address));
+  PGW_TRY(opened, open_listener(address, options));
   return std::make_unique<UringListener>(*this, std::move(opened), sink);
 }
 
 std::unique_ptr<Stream> UringLoop::connect(const Address& address, StreamSink& sink) {
-  Connecting connecting = open_connection(address);
+  Connecting connecting = open_connection(address, options);
   auto stream = std::make_unique<UringStream>(*this, std::move(connecting.fd));
   stream->set_sink(sink);
   stream->connection().begin_connecting(address, connecting.error);

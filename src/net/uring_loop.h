@@ -40,7 +40,7 @@ class UringLoop final : public LoopBase {
  public:
   static constexpr std::size_t kScratchBytes = 64 * 1024;
 
-  static Result<std::unique_ptr<Loop>> make();
+  static Result<std::unique_ptr<Loop>> make(const SocketOptions& options);
   ~UringLoop() override;
 
   void run() override;
@@ -80,7 +80,7 @@ class UringLoop final : public LoopBase {
   static constexpr unsigned kBufferBytes = 16 * 1024;
   static constexpr unsigned kBatch = 128;
 
-  UringLoop() = default;
+  explicit UringLoop(const SocketOptions& options) : LoopBase(options) {}
   Done open();
   io_uring_sqe* prepare(UringRecord& record);
   void watch_mailbox();
