@@ -289,6 +289,35 @@ def test_no_descriptors_left(weir):
         assert c.value("select 2") == "2"
 
 
+def test_descriptors_are_left_for_servers(weir):
+    """A crowd of clients does not keep those who are in from getting a server."""
+    w = weir(files_limit=80, pool_size=4, server_idle_timeout="300ms", pool_timeout="5s",
+             top={"workers": 1, "login_timeout": "50s"})
+    inside = [w.wire(database="e2e") for _ in range(4)]
+    inside[0].query("select 1")
+    wait_for(lambda: json.loads(w.health()[1])["database"]["pool"]["size"] == 0)
+    crowd = [socket.socket() for _ in range(120)]
+    for s in crowd:
+        s.setblocking(False)
+        s.connect_ex(w.at("transaction"))
+    w.wait_log("left are for servers")
+    for c in inside:
+        c.send(query("select pg_sleep(0.3), 5"))
+    for c in inside:
+        assert c.until_ready()[1] == ("D", b"", b"5")
+    for s in crowd:
+        s.close()
+
+    def gets_in():
+        try:
+            with w.wire(database="e2e", timeout=2) as c:
+                return c.value("select 1") == "1"
+        except (ServerError, TimeoutError, Closed):
+            return False
+
+    wait_for(gets_in, 15)
+
+
 def test_port_that_is_taken(postgres, tmp_path):
     """One line that says which, and what to pass instead."""
     with socket.socket() as taken:

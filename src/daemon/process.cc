@@ -10,8 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <limits>
 #include <thread>
 
 #include "client/pooler.h"
@@ -32,9 +34,10 @@ void fill_random(void*, char* out, std::size_t bytes) {
 }
 
 // Raises the limit of open files as far as allowed, and says how many clients that makes possible.
-void raise_file_limit(const config::Snapshot& snapshot) {
+// Returns below which descriptor clients are accepted: the rest are for servers.
+int raise_file_limit(const config::Snapshot& snapshot) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::numeric_limits<int>::max();
   const rlim_t had = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? kFilesWanted : limit.rlim_max;
   if (limit.rlim_cur > had && setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = had;
@@ -51,6 +54,8 @@ void raise_file_limit(const config::Snapshot& snapshot) {
         "max_clients is {}, but open files allow for {} only: raise the process's limit (ulimit "
         "-n)",
         snapshot.settings.max_clients, clients);
+  const rlim_t kept = std::min(taken, limit.rlim_cur / 4);  // under a very low limit a part
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - kept, std::numeric_limits<int>::max()));
 }
 
 // Whether anything listens where a database leads; for /health before any server is there.
@@ -140,6 +145,7 @@ class Process {
   std::unique_ptr<http::Server> http_;
   std::vector<std::thread> threads_;
   sigset_t signals_{};
+  int accept_below_ = 0;
 };
 
 Done Process::start() {
@@ -152,7 +158,8 @@ Done Process::start() {
   if (snapshot_->loop == config::Loop::epoll) backend = net::Backend::epoll;
   const net::SocketOptions options{.keepalive_idle = settings.tcp_keepalive_idle,
                                    .keepalive_interval = settings.tcp_keepalive_interval,
-                                   .keepalive_probes = settings.tcp_keepalive_count};
+                                   .keepalive_probes = settings.tcp_keepalive_count,
+                                   .accept_below = accept_below_};
   client::Machine machine;
   for (unsigned i = 0; i < workers; ++i) {
     PGW_TRY(loop, net::make_loop(backend, options));
@@ -244,7 +251,7 @@ int Process::run() {
                   nullptr);  // before any thread is there: only sigwait gets them
   signal(SIGPIPE, SIG_IGN);
   start_logs(snapshot_->settings);
-  raise_file_limit(*snapshot_);
+  accept_below_ = raise_file_limit(*snapshot_);
   if (auto started = start(); !started) {
     stop_logs();
     fmt::print(stderr, "pgweir: {}\n", explain(started.error()));

@@ -22,6 +22,9 @@ void EpollListener::on_events(std::uint32_t /*events*/) {
 
 void EpollListener::accept_some() {
   EpollLoop& loop = loop_;
+  const int below = loop.options.accept_below;
+  if (scarce_ && all_taken_below(below, fd())) return loop.arm(retry_, 100ms);
+  scarce_ = false;
   for (int i = 0; i < kAcceptsPerTurn;) {
     sockaddr_storage from;
     socklen_t size = sizeof from;
@@ -40,12 +43,16 @@ void EpollListener::accept_some() {
       return;
     }
     ++i;
+    scarce_ = fd.get() >= below;
     auto stream = std::make_unique<EpollStream>(loop, std::move(fd), Peer::from(from));
     stream->begin({});
     loop.calling = this;
     sink_.on_accept(std::move(stream));
     if (loop.calling != this) return;
     loop.calling = nullptr;
+    if (!scarce_) continue;
+    loop.arm(retry_, 100ms);
+    return sink_.on_accept_failed(too_few_descriptors(address()));
   }
   loop.again(*this);
 }

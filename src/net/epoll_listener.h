@@ -22,7 +22,8 @@ class EpollListener final : public Listener, public Pollable {
   EpollLoop& loop_;
   ListeningSocket socket_;
   ListenSink& sink_;
-  Timer retry_;  // armed: pausing after a shortage
+  Timer retry_;          // armed: pausing after a shortage
+  bool scarce_ = false;  // it is one of descriptors: look before the next accept
 };
 
 }  // namespace pgw::net

@@ -221,6 +221,16 @@ bool is_shortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+bool all_taken_below(int limit, int fd) {
+  const Fd lowest(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return !lowest || lowest.get() >= limit;
+}
+
+Error too_few_descriptors(const Address& address) {
+  return Error(Code::io, fmt::format("{}: the file descriptors that are left are for servers",
+                                     address.text()));
+}
+
 std::ptrdiff_t send_now(int fd, const Outbox& outbox, Bytes bytes) {
   static constexpr int kVectors = 16;
   iovec vectors[kVectors];

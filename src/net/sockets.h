@@ -77,6 +77,9 @@ Connecting open_connection(const Address& address, const SocketOptions& options 
 
 // An accept that failed for want of something that may come back.
 bool is_shortage(int error);
+// Whether every descriptor below `limit` is taken. `fd`: any that is open.
+bool all_taken_below(int limit, int fd);
+Error too_few_descriptors(const Address& address);
 
 // Sends the outbox (which must be short) and then `bytes`, in one call. Returns bytes taken, or
 // -errno.

@@ -31,6 +31,7 @@ class UringAcceptor final : public UringRecord {
   Timer retry_;  // armed: pausing after a shortage
   bool accepting_ = false;
   bool cancelling_ = false;
+  bool scarce_ = false;  // too few descriptors: look before the next accept
 };
 
 class UringListener final : public Listener {
