@@ -2,9 +2,11 @@
 import random
 import socket
 import struct
+import time
 
 import pytest
 
+from lib.pooler import wait_for
 from lib.targets import everywhere
 from lib.wire import (GSS_REQUEST, SSL_REQUEST, V32, Closed, ServerError, Wire, fields_of, open_socket, startup)
 
@@ -260,3 +262,27 @@ def test_parameters_are_not_read_in_the_encoding_of_the_client_before(weir):
             assert c.value("show search_path") == "sch\u00e9,public"
             assert c.value('show "my.\u00fcber"') == "\u20ac"
         assert other.value("show search_path") == '"$user", public'
+
+
+def test_changed_defaults_are_told(weir, postgres):
+    """The values that a client was told at its login follow what new servers report."""
+    postgres.psql("create role reporter login")
+    try:
+        w = weir({"e2e": {"url": f"postgresql://127.0.0.1:{postgres.port}/e2e", "pool_size": 1,
+                          "server_idle_timeout": "1s"}})
+        with w.wire(user="reporter", database="e2e", application_name="a") as old, \
+                w.wire(user="reporter", database="e2e") as other:
+            before = old.parameters["TimeZone"]
+            assert other.parameters["TimeZone"] == before != "Asia/Tokyo"
+            postgres.psql("alter role reporter set timezone = 'Asia/Tokyo'")
+            time.sleep(2)
+            for c in (old, other):
+                assert c.value("show timezone") == "Asia/Tokyo"
+                assert c.parameters["TimeZone"] == "Asia/Tokyo"
+            with w.wire(user="reporter", database="e2e") as new:
+                assert new.parameters["TimeZone"] == "Asia/Tokyo"
+            with w.wire("session", user="reporter", database="e2e", application_name="b") as new:
+                assert new.parameters["TimeZone"] == "Asia/Tokyo"
+    finally:
+        wait_for(lambda: postgres.psql("select count(*) from pg_stat_activity where usename = 'reporter'") == "0")
+        postgres.psql("drop role reporter")

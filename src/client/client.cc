@@ -67,12 +67,22 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
 // What PostgreSQL sends after AuthenticationOk.
 void Client::welcome(const relay::Settings& reported) {
   phase_ = replication_ ? Phase::raw : Phase::serving;
+  told_ = profile_->version;
   std::string out;
   for (const auto& [name, value] : reported) wire::write_parameter(out, name, value);
   wire::write_key(out, pid_, key_);
   wire::write_ready(out, 'I');
   stream_->send(out);
   update_reading();
+}
+
+// What its servers report is not what it was told at its login, or when it last had one.
+void Client::tell_changes() {
+  if (told_ == profile_->version) return;
+  std::string out;
+  for (const auto& [name, value] : profile_->since(std::exchange(told_, profile_->version)))
+    wire::write_parameter(out, name, value);
+  stream_->send(out);
 }
 
 void Client::granted(server::Server& server) {
@@ -87,6 +97,7 @@ void Client::granted(server::Server& server) {
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
   if (waiting_for_prepare_) return;
   if (phase_ == Phase::welcoming) welcome(profile_->reported);
+  tell_changes();
   if (!serving_) serve({});
 }
 
@@ -97,7 +108,10 @@ void Client::idle(char status) {
     replays_failed_ = 0;
     if (!leaving_) {
       tell_drift();
-      if (phase_ == Phase::serving) return serve({});
+      if (phase_ == Phase::serving) {
+        tell_changes();
+        return serve({});
+      }
       welcome(profile_->reported);
       if (!pending_.empty()) return serve({});
     }
@@ -170,10 +184,8 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
     for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
   }
   profile_ = pool_.profile(settings);
-  if (!profile_->known && !server_->needs_prepare(profile_)) {
-    profile_->reported = reported;
-    profile_->known = true;
-  }
+  if (!profile_->known && !server_->needs_prepare(profile_)) profile_->learn(reported);
+  told_ = profile_->version;
   drift_ =
       told == profile_->reported ? nullptr : std::make_unique<relay::Settings>(std::move(told));
 }

@@ -89,6 +89,7 @@ class Client final : net::StreamSink, server::Tenant {
   void pin(server::Pins pins);
   // Something stays with its server, as far as is known yet.
   bool may_be_pinned() const { return pins_ != 0 || server_->dirty() || server_->inspecting(); }
+  void tell_changes();
   void release();
   void try_another_server();
   void maybe_release();
@@ -184,6 +185,7 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<Portals> portals_;  // those with any
   std::uint32_t pid_;
   std::uint32_t key_;
+  std::uint32_t told_ = 0;           // the version of the profile's reported settings
   std::uint16_t leased_groups_ = 0;  // sent since the lease began
   Phase phase_ = Phase::welcoming;
   config::Mode mode_;

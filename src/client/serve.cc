@@ -287,6 +287,7 @@ Client::Step Client::begin_group() {
     cut();
     waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
     if (waiting_for_prepare_) return Step::stall;
+    tell_changes();
   }
   return Step::keep;
 }

@@ -162,4 +162,36 @@ const std::string* look_up(const Settings& reported, std::string_view name) {
   return nullptr;
 }
 
+bool agrees(const Settings& told, const Settings& now, const Settings& from, const Settings& to) {
+  if (told == now) return true;
+  return std::ranges::all_of(now, [&](const auto& one) {
+    const auto* value = look_up(told, one.first);
+    if (value && *value == one.second) return true;
+    const std::string name = lowered(one.first);
+    const auto* before = look_up(from, name);
+    const auto* after = look_up(to, name);
+    return !before != !after || (before && *before != *after);
+  });
+}
+
+void Profile::learn(const Settings& now) {
+  known = true;
+  if (reported == now) return;
+  ++version;
+  changed.resize(reported.size(), 1);
+  for (const auto& [name, value] : now) {
+    if (!remember(reported, name, value)) continue;
+    changed.resize(reported.size(), version);
+    const auto at = std::ranges::find(reported, name, &Settings::value_type::first);
+    changed[static_cast<std::size_t>(at - reported.begin())] = version;
+  }
+}
+
+Settings Profile::since(std::uint32_t told) const {
+  Settings out;
+  for (std::size_t i = 0; i < changed.size(); ++i)
+    if (changed[i] > told) out.push_back(reported[i]);
+  return out;
+}
+
 }  // namespace pgw::relay

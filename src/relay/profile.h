@@ -19,10 +19,18 @@ struct Profile {
   Settings reported;  // what PostgreSQL reports (ParameterStatus) with these in effect; names as it
                       // spells them
   bool known = false;  // `reported` was learned from a server
+  // Counts the times that `reported` has changed, and for each of it, when it did last.
+  std::uint32_t version = 0;
+  std::vector<std::uint32_t> changed;
   bool safe =
       true;  // no server that is like the first can refuse them: no need to wait for its answer
   std::uint64_t scope =
       0;  // statements prepared under it are shared within this scope (see Statements)
+
+  // A server reports these values with the settings in effect.
+  void learn(const Settings& now);
+  // Those that a client which was told version `told` does not know.
+  Settings since(std::uint32_t told) const;
 };
 using ProfilePtr = std::shared_ptr<Profile>;
 
@@ -56,5 +64,8 @@ void put(Settings& settings, std::string name, std::string_view value);
 // Sets `name` in a list of reported parameters; true when that changed anything.
 bool remember(Settings& reported, std::string_view name, std::string_view value);
 const std::string* look_up(const Settings& reported, std::string_view name);
+// Whether a server that reports `now` with the settings `from` in effect will report `told` after
+// change(from, to), as far as that can be foreseen: what the change does not touch stays.
+bool agrees(const Settings& told, const Settings& now, const Settings& from, const Settings& to);
 
 }  // namespace pgw::relay

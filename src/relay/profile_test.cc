@@ -162,5 +162,39 @@ TEST(Reported, RemembersTheLastValue) {
   EXPECT_EQ(reported.size(), 2u);
 }
 
+TEST(Profile, TellsEachClientWhatItDoesNotKnow) {
+  Profile profile;
+  profile.learn({{"TimeZone", "UTC"}, {"DateStyle", "ISO"}});
+  EXPECT_TRUE(profile.known);
+  const auto first = profile.version;
+  EXPECT_EQ(profile.since(first), Settings{});
+  profile.learn({{"TimeZone", "UTC"}, {"DateStyle", "ISO"}});
+  EXPECT_EQ(profile.version, first);
+  profile.learn({{"TimeZone", "CET"}, {"DateStyle", "ISO"}, {"in_hot_standby", "off"}});
+  const auto second = profile.version;
+  profile.learn({{"TimeZone", "CET"}, {"DateStyle", "SQL"}, {"in_hot_standby", "off"}});
+  EXPECT_EQ(profile.since(first),
+            (Settings{{"TimeZone", "CET"}, {"DateStyle", "SQL"}, {"in_hot_standby", "off"}}));
+  EXPECT_EQ(profile.since(second), (Settings{{"DateStyle", "SQL"}}));
+  EXPECT_EQ(profile.reported,
+            (Settings{{"TimeZone", "CET"}, {"DateStyle", "SQL"}, {"in_hot_standby", "off"}}));
+}
+
+TEST(Agrees, OverlooksOnlyWhatTheChangeTouches) {
+  const Settings told = {{"TimeZone", "UTC"}, {"application_name", "b"}};
+  EXPECT_TRUE(agrees(told, told, {}, {}));
+  EXPECT_TRUE(agrees(told, {{"application_name", "b"}, {"TimeZone", "UTC"}}, {}, {}));
+  const Settings now = {{"TimeZone", "UTC"}, {"application_name", "a"}};
+  EXPECT_FALSE(agrees(told, now, {}, {}));
+  EXPECT_TRUE(agrees(told, now, {{"application_name", "a"}}, {{"application_name", "b"}}));
+  EXPECT_TRUE(agrees(told, now, {}, {{"application_name", "b"}}));
+  EXPECT_FALSE(agrees(told, now, {{"application_name", "b"}}, {{"application_name", "b"}}));
+  EXPECT_TRUE(
+      agrees(told, {{"TimeZone", "CET"}, {"application_name", "b"}}, {{"timezone", "CET"}}, {}));
+  EXPECT_FALSE(agrees(told, {{"TimeZone", "CET"}, {"application_name", "b"}}, {}, {}));
+  EXPECT_FALSE(
+      agrees(told, {{"TimeZone", "UTC"}, {"application_name", "b"}, {"new", "x"}}, {}, {}));
+}
+
 }  // namespace
 }  // namespace pgw::relay

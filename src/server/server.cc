@@ -48,11 +48,17 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     }
     close_statements(old);
   }
+  static const relay::Settings kNone;
+  const auto& from = profile_ ? profile_->settings : kNone;
+  // Its reports may be others than those of the servers before: ALTER ROLE, a standby that was
+  // promoted, an upgrade.
+  const bool same = profile_ == profile && agreed_ == profile->version;
+  const bool unknown = !same && !(profile->known && relay::agrees(profile->reported, reported_,
+                                                                  from, profile->settings));
   if (profile_ != profile) {
-    static const relay::Settings kNone;
-    const auto& from = profile_ ? profile_->settings : kNone;
     const std::string sql = relay::change(from, profile->settings);
-    wait = !sql.empty() && (session || !profile->safe || !profile->known || relay::hasty(from));
+    wait = !sql.empty() && (session || !profile->safe || unknown || relay::hasty(from));
+    agreed_ = 0;
     profile_ = profile;
     if (session && wait) {
       reset_to(sql);
@@ -61,13 +67,16 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     } else if (!sql.empty()) {
       lead_with(sql);
     }
-    if (wait && !profile->known) learning_ = profile;
+    if (wait && unknown) learning_ = profile;
   }
-  if (!profile->known && !learning_) {
-    profile->reported = reported_;
-    profile->known = true;
-  }
+  if (unknown && !learning_) learn_reported();
   return wait;
+}
+
+// What it reports now is what profile_ brings about.
+void Server::learn_reported() {
+  profile_->learn(reported_);
+  agreed_ = profile_->version;
 }
 
 void Server::query(std::string_view text) {
@@ -303,8 +312,10 @@ void Server::inspected(bool failed) {
   };
   if (theirs && own && *theirs != *own && std::ranges::any_of(found->settings, beyond_ascii))
     found->pins |= Pin::setting;
-  if (!profile_ || profile_->settings != found->settings)
+  if (!profile_ || profile_->settings != found->settings) {
     profile_ = found->settings.empty() ? nullptr : pool_.profile(found->settings);
+    agreed_ = 0;
+  }
   tenant_->inspected(found.get());
 }
 
@@ -326,6 +337,8 @@ void Server::lend(Tenant& tenant) {
 }
 
 void Server::give_back(bool session) {
+  if (!dirty_ && !session && profile_ && profile_->known && agreed_ != profile_->version)
+    learn_reported();
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;  // it was closed while the client had it

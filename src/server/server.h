@@ -162,6 +162,7 @@ class Server final : net::StreamSink, relay::Effects {
   void clean();
   void become_idle();
   void remember(Bytes bytes);
+  void learn_reported();
   bool heal(Bytes error);
   bool heal_describe();
   void inspected(bool failed);
@@ -187,6 +188,7 @@ class Server final : net::StreamSink, relay::Effects {
   relay::Settings reported_;
   std::unique_ptr<Inspection> inspection_;  // under way
   std::vector<relay::StatementRef> tainted_;
+  std::uint32_t agreed_ = 0;  // the version of profile_'s that it was found equal to; 0: none
   struct Described {
     relay::StatementRef statement;
     std::string name;  // the client's

@@ -218,8 +218,8 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       if (bulk_) stream_->expect_bulk(bulk_ = false);
       if (verdict.entry.has(Expected::inspects)) inspected(verdict.entry.has(Expected::refused));
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
-        learning_->reported = reported_;
-        learning_->known = true;
+        learning_->learn(reported_);
+        if (learning_ == profile_) agreed_ = profile_->version;
       }
       if (pipeline_.empty()) learning_.reset();
       return true;
@@ -229,7 +229,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         broke_protocol(tag);
         return false;
       }
-      relay::remember(reported_, parameter->first, parameter->second);
+      if (relay::remember(reported_, parameter->first, parameter->second)) agreed_ = 0;
       if (!verdict.forward || !tenant_) return true;
       verdict.forward = tenant_->reported(parameter->first, parameter->second);
       if (verdict.forward) dirty_ = true;
