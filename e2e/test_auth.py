@@ -1,11 +1,14 @@
 """Logging in to pgweir, and pgweir's logging in to PostgreSQL, by every method."""
+import signal
 import struct
 import subprocess
+import time
 
 import psycopg2
 import pytest
 from throwaway import Postgres
 
+from lib.pooler import wait_for
 from lib.tools import BIN
 from lib.wire import ServerError, Wire, cstr, md5_secret, message, query, scram_secret, startup
 
@@ -179,6 +182,24 @@ def test_scram_pass_through(weir, pg):
         with pytest.raises(ServerError) as error:
             w.wire(mode, user="u_same", database="e2e", password="secret5")
         assert error.value.sqlstate == "28P01"
+
+
+def test_a_reload_that_moves_the_database_keeps_what_clients_brought(weir, pg):
+    """A client does not log in again when its database moves: its keys must serve at the new place too."""
+    users = {"u_same": stored(pg, "u_same"), "u_same2": "secret5"}
+    w = weir({"e2e": database(pg, user=None)}, auth={"method": "scram-sha-256"}, users=users)
+    with w.wire(user="u_same", password="secret4", database="e2e") as keys, \
+            w.wire(user="u_same2", password="secret5", database="e2e") as plain:
+        for host in ("localhost", "127.0.0.1"):
+            assert keys.value("select current_user") == "u_same"
+            assert plain.value("select current_user") == "u_same2"
+            w.databases["e2e"]["url"] = f"postgresql://{host}:{pg.port}/e2e"
+            w.write_config()
+            before = w.log().count("was reloaded")
+            w.send_signal(signal.SIGHUP)
+            wait_for(lambda: w.log().count("was reloaded") > before)
+            time.sleep(0.3)
+        assert keys.value("select current_user") == "u_same"
 
 
 def test_pass_through_of_plain_and_md5_secrets(weir, pg):

@@ -35,10 +35,10 @@ void Pool::offer_credentials(const Credentials& credentials) {
   if (credentials.password || credentials.secret || credentials.keys || offered_.user.empty())
     offered_ = credentials;
   const auto& up = upstream();
-  if (!up.user.empty() && (up.password || up.user != credentials.user)) {
+  if (!up.user.empty() && (up.password || up.user != offered_.user)) {
     credentials_ = {.user = up.user, .password = up.password, .secret = {}, .keys = {}};
   } else if (up.password) {
-    credentials_ = {.user = credentials.user, .password = up.password, .secret = {}, .keys = {}};
+    credentials_ = {.user = offered_.user, .password = up.password, .secret = {}, .keys = {}};
   } else {
     credentials_ = offered_;
   }
@@ -54,6 +54,8 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
   database_settings_ = &settings;
   if (moved) {
     derived_.reset();
+    // The clients that are there do not log in again: what they brought serves at the new place
+    // too.
     offer_credentials(offered_);
     retire_all("its database leads elsewhere now");
   }
