@@ -85,6 +85,21 @@ def test_nobody_starves(weir):
         thread.join()
 
 
+def test_parameters_that_are_never_the_same_take_no_memory(weir):
+    """What is kept of a client's start-up parameters goes when neither a client nor a server has them any more."""
+    w = weir(pool_size=1, top={"workers": 1})
+
+    def many(first):
+        for i in range(first, first + 400):
+            w.wire(database="e2e", options=f"-c my.v={i}{'x' * 9000}").close()
+
+    many(0)
+    before = w.rss()
+    many(1000)
+    many(2000)
+    assert w.rss() - before < 4_000_000
+
+
 def test_connections_one_after_the_other(weir):
     """A thousand logins leave nothing behind."""
     w = weir(pool_size=2)

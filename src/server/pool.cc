@@ -9,9 +9,10 @@ namespace pgw::server {
 
 namespace {
 constexpr Duration kMaintainEvery = 500ms;
-constexpr std::size_t kProfilesKept = 256;
 constexpr std::size_t kCustomSettingsMost = 200;
 constexpr std::size_t kCustomNameMost = 128;
+constexpr std::size_t kProfileBytesKept = 128 * 1024;
+constexpr std::size_t kProfileCost = 256;  // of one, beside its key
 }  // namespace
 
 Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Database& settings,
@@ -306,9 +307,10 @@ relay::ProfilePtr Pool::profile(relay::Settings settings) {
   std::string key;
   for (const auto& [name, value] : settings)
     key.append(name).append(1, '\0').append(value).append(1, '\0');
-  if (auto known = profiles_[key].lock()) return known;
-  if (profiles_.size() > kProfilesKept)
-    std::erase_if(profiles_, [](const auto& one) { return one.second.expired(); });
+  if (const auto at = profiles_.find(key); at != profiles_.end())
+    if (auto known = at->second.lock()) return known;
+  profile_bytes_ += 2 * key.size() + kProfileCost;
+  if (profile_bytes_ > sweep_at_) sweep_profiles();
   auto made = std::make_shared<relay::Profile>();
   made->safe = relay::all_safe(settings);
   auto& scope = scopes_[relay::meaning_key(settings)];
@@ -325,6 +327,22 @@ bool Pool::know_setting(const std::string& name) {
   if (custom_settings_.size() >= kCustomSettingsMost || name.size() > kCustomNameMost) return false;
   custom_settings_.insert(at, name);
   return true;
+}
+
+// Profiles that neither a client nor a server has any more are forgotten, and their scopes: clients
+// choose their parameters, and can choose new ones with each login.
+void Pool::sweep_profiles() {
+  const auto scopes = std::exchange(scopes_, {});
+  profile_bytes_ = 0;
+  std::erase_if(profiles_, [&](const auto& one) {
+    const auto profile = one.second.lock();
+    if (!profile) return true;
+    const auto meaning = relay::meaning_key(profile->settings);
+    scopes_.insert_or_assign(meaning, scopes.at(meaning));
+    profile_bytes_ += 2 * one.first.size() + kProfileCost;
+    return false;
+  });
+  sweep_at_ = std::max(kProfileBytesKept, 2 * profile_bytes_);
 }
 
 void Pool::schema_changed() {

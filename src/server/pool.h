@@ -61,7 +61,7 @@ class Pool {
   std::string host() const { return fmt::format("{}:{}", upstream().host, upstream().port); }
   // After a reload. Servers to another place than before are closed when they are free.
   void configure(config::SnapshotPtr snapshot, const config::Database& settings);
-  // Prepared statements take too much memory: every server forgets its own when it is free.
+  // Every server closes the statements that no client has any more, when it is free.
   void shed_statements();
   // Closes what is free, and the rest when it comes back.
   void retire_all(const char* why);
@@ -98,6 +98,7 @@ class Pool {
   void arm_head();
   void bury(Server& server);
   void cancel_over(Cancel& cancel, bool reached, std::optional<Wish> next);
+  void sweep_profiles();
   bool too_old(const Server& server) const;
   std::size_t most() const { return std::size_t{settings().pool_size} + settings().max_overflow; }
   std::size_t places() const { return most() + private_; }
@@ -126,7 +127,9 @@ class Pool {
   net::Timer connect_timer_;   // the backoff is over
   net::Timer maintain_timer_;  // idle and lifetime limits
   std::unordered_map<std::string, std::weak_ptr<relay::Profile>> profiles_;
-  std::unordered_map<std::string, std::uint64_t> scopes_;
+  std::unordered_map<std::string, std::uint64_t> scopes_;  // by relay::meaning_key
+  std::size_t profile_bytes_ = 0;  // of the keys of both, since they were last swept
+  std::size_t sweep_at_ = 0;
   std::vector<std::string> custom_settings_;  // sorted
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
