@@ -6,7 +6,7 @@ import pytest
 
 from lib.pooler import wait_for
 from lib.targets import everywhere
-from lib.wire import SYNC, Closed, bind, message, parse, query, run
+from lib.wire import SYNC, Closed, bind, close, message, parse, query, run
 
 BROKEN = {
     "unknown type": message("?", b"abc"),
@@ -142,6 +142,45 @@ def test_too_many_statements(weir):
         for i in range(49, -1, -7):
             assert c.ask(run(f"s{i}"), SYNC)[1] == ("D", str(i).encode())
         assert int(c.value("select count(*) from pg_prepared_statements")) <= 21
+
+
+def test_too_many_statements_in_one_group(weir):
+    """What is not answered yet counts, and what is closed does not."""
+    w = weir(top={"client_statements": 5})
+    with w.wire(database="e2e") as c:
+        replies = c.ask(*[parse(f"s{i}", f"select {i}") for i in range(20)], SYNC)
+        assert [reply[:2] for reply in replies] == [("1",)] * 5 + [("E", "54000"), ("Z", "I")]
+        for _ in range(2):
+            assert c.ask(close("S", "s4"), parse("s4", "select 4"), run("s4"), SYNC)[1] == ("1",)
+        assert c.ask(parse("s5", "select 5"), SYNC)[0][:2] == ("E", "54000")
+
+
+def test_unnamed_statements_are_bounded(weir):
+    w = weir(top={"statements_bytes": 1_000_000, "workers": 1})
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other:
+        assert c.ask(parse("", "select 1 --" + "x" * 600_000), run(""), SYNC)[0] == ("1",)
+        replies = other.ask(parse("", "select 2 --" + "x" * 600_000), run(""), SYNC)
+        assert replies[0][:2] == ("E", "54000") and replies[-1] == ("Z", "I")
+        assert other.ask(run(""), SYNC)[0][:2] == ("E", "26000")
+        assert c.ask(run(""), SYNC)[1] == ("D", b"1")
+
+
+def test_refusals_do_not_cost_others_their_statements(weir, postgres):
+    """Only what no client has is thrown out, and a client that is refused again and again makes no work for servers."""
+    w = weir(pool_size=1, top={"statements_bytes": 1_000_000, "workers": 1})
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as greedy:
+        assert c.ask(parse("mine", "select 7"), run("mine"), SYNC)[2] == ("D", b"7")
+        for i in range(20):
+            reply = greedy.ask(parse(f"s{i}", f"select {i} --" + "x" * 100_000), SYNC)[0]
+        assert reply[:2] == ("E", "54000")
+        pid = c.value("select pg_backend_pid()")
+        known = int(c.value("select count(*) from pg_prepared_statements"))
+        assert known >= 9
+        for _ in range(20):
+            assert greedy.ask(parse("more", "select 99 --" + "x" * 100_000), SYNC)[0][:2] == ("E", "54000")
+        assert int(c.value("select count(*) from pg_prepared_statements")) == known
+        assert c.value("select pg_backend_pid()") == pid
+        assert c.ask(run("mine"), SYNC)[1] == ("D", b"7")
 
 
 def test_statement_bytes_are_bounded(weir):

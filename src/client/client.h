@@ -160,7 +160,8 @@ class Client final : net::StreamSink, server::Tenant {
   // Whether the statement on this server gives what the client was told; drop: it does not, and the
   // refusal was sent.
   Step check_shape(Bytes name, const Names::Value& value, bool taught);
-  Step refuse(std::string_view kind, Bytes name, relay::Want want);
+  Step refuse(std::string_view kind, Bytes name, relay::Want want, std::uint16_t flags = 0);
+  bool has_room_for(Bytes text);
   void stand_in(bool simple);
   bool note_portal(Bytes name, Portal portal);
   Names& names();

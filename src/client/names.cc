@@ -1,5 +1,7 @@
 #include "client/names.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace pgw::client {
@@ -15,13 +17,27 @@ Names::Look Names::look(std::string_view name, std::uint32_t group) const {
   return {.unsure = false, .value = found == names_.end() ? nullptr : &found->second};
 }
 
+bool Names::will_exist(std::string_view name) const {
+  for (std::size_t i = pending_.size(); i > first_; --i)
+    if (pending_[i - 1].name == name) return static_cast<bool>(pending_[i - 1].value.statement);
+  return names_.contains(name);
+}
+
 void Names::define(std::string_view name, Value value, std::uint32_t group) {
-  pending_.push_back({std::string(name), std::move(value), group});
+  const int more = name.empty() ? 0 : bool(value.statement) - will_exist(name);
+  more_ += more;
+  pending_.push_back({std::string(name), std::move(value), group, more});
+}
+
+std::size_t Names::count() const {
+  const auto now = static_cast<long>(names_.size()) - names_.contains(std::string_view());
+  return static_cast<std::size_t>(std::max(0l, now + more_));
 }
 
 void Names::settle(relay::Fate fate) {
   PGW_ASSERT(first_ < pending_.size());
   Change& change = pending_[first_];
+  more_ -= change.more;
   if (fate == relay::Fate::happened) {
     if (change.value.statement) {
       names_.insert_or_assign(std::move(change.name), std::move(change.value));

@@ -42,7 +42,8 @@ class Names {
   void drop_unnamed() { names_.erase(std::string()); }
 
   bool empty() const { return names_.empty() && pending_.empty(); }
-  std::size_t count() const { return names_.size(); }
+  // How many there will be when all that was sent has been carried out; without the unnamed one.
+  std::size_t count() const;
   // The name of this statement; for error texts.
   const std::string* name_of(std::string_view server_name) const;
 
@@ -51,7 +52,9 @@ class Names {
     std::string name;
     Value value;
     std::uint32_t group;
+    int more;  // names than before
   };
+  bool will_exist(std::string_view name) const;
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -61,6 +64,7 @@ class Names {
   std::unordered_map<std::string, Value, Hash, std::equal_to<>> names_;
   std::vector<Change> pending_;  // from first_ on
   std::size_t first_ = 0;
+  long more_ = 0;  // names, by what is pending
 };
 
 }  // namespace pgw::client

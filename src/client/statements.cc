@@ -32,7 +32,7 @@ Names& Client::names() {
   return *names_;
 }
 
-Client::Step Client::refuse(std::string_view kind, Bytes name, Want want) {
+Client::Step Client::refuse(std::string_view kind, Bytes name, Want want, std::uint16_t flags) {
   cut();
   std::string asked(kind);
   asked += name.substr(0, 256);
@@ -40,8 +40,17 @@ Client::Step Client::refuse(std::string_view kind, Bytes name, Want want) {
   wire::write_bind_front(out, {}, asked, 6);
   out.append(6, '\0');  // no formats, no parameters, no result formats
   server_->send(out);
-  server_->expect({.want = want, .flags = Expected::renamed});
+  flags |= Expected::renamed;
+  server_->expect({.want = want, .flags = flags});
   return Step::drop;
+}
+
+// Within statements_bytes. If not, what nobody uses is thrown out, for those who come later.
+bool Client::has_room_for(Bytes text) {
+  if (worker_.statements().bytes() + text.size() <= worker_.settings().statements_bytes)
+    return true;
+  worker_.shed_statements();
+  return false;
 }
 
 bool Client::answer_alone(const Frame& frame) {
@@ -83,6 +92,10 @@ Client::Step Client::on_parse(const Frame& frame) {
 }
 
 Client::Step Client::parse_unnamed(const Frame&, Bytes text, Bytes types) {
+  if (!has_room_for(text)) {  // the one before is gone all the same, as after any failed Parse
+    names().define({}, {}, server_->group());
+    return refuse(kTooBig, {}, Want::parse, Expected::client_op);
+  }
   Names::Value value;
   value.statement = worker_.statements().intern(0, text, types);
   value.token = worker_.next_token();
@@ -115,12 +128,9 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   const auto look = names().look(name, group);
   if (look.unsure) return wait_for_replies(false);
   if (look.value) return refuse(kTaken, name, Want::parse);
-  const auto& settings = worker_.settings();
-  if (names().count() >= settings.client_statements) return refuse(kTooMany, name, Want::parse);
-  if (worker_.statements().bytes() + text.size() > settings.statements_bytes) {
-    worker_.shed_statements();
-    return refuse(kTooBig, name, Want::parse);
-  }
+  if (names().count() >= worker_.settings().client_statements)
+    return refuse(kTooMany, name, Want::parse);
+  if (!has_room_for(text)) return refuse(kTooBig, name, Want::parse);
 
   Names::Value value;
   const auto scan = relay::scan(text);

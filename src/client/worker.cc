@@ -10,6 +10,7 @@ constexpr unsigned kPidBits = 23;            // a pid is positive: 8 bits of wor
 constexpr std::size_t kDerivedMax = 10'000;  // users whose keys are remembered
 constexpr Duration kSweepEvery = 10s;        // for pools that nobody uses any more
 constexpr Duration kLinger = 2s;
+constexpr Duration kShedEvery = 1s;
 
 std::string pool_key(std::string_view database, std::string_view user) {
   std::string key(database);
@@ -189,6 +190,8 @@ void Worker::keep_derived(const std::string& user, const std::string& password,
 }
 
 void Worker::shed_statements() {
+  if (loop().now() < next_shed_) return;
+  next_shed_ = loop().now() + kShedEvery;
   for (auto& [key, pool] : pools_) pool->shed_statements();
 }
 

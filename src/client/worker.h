@@ -67,6 +67,8 @@ class Worker {
   relay::Statements& statements() { return statements_; }
   stats::Gauges& gauges() { return gauges_; }  // reading it: any thread
   const stats::Gauges& gauges() const { return gauges_; }
+  // Prepared statements take too much memory: servers close those that no client has any more. At
+  // most once a second, however often it is asked for.
   void shed_statements();
   std::uint64_t next_token() { return ++tokens_; }
   std::size_t client_count() const { return clients_.size(); }
@@ -106,6 +108,7 @@ class Worker {
   std::unordered_map<std::string, Derived> derived_;
   std::uint32_t pids_ = 0;
   std::uint64_t tokens_ = 0;
+  Time next_shed_{};
   bool draining_ = false;
   bool accept_failing_ = false;
   net::Timer sweep_timer_;

@@ -28,6 +28,11 @@ class Statement {
   bool proven() const { return proven_; }
   void prove() { proven_ = true; }
   std::size_t bytes() const { return sizeof(*this) + bytes_.size() + server_name_.size(); }
+  // On how many servers it is, or will be; each of them holds a reference.
+  void on_one_more_server() { ++servers_; }
+  void on_one_less_server() { --servers_; }
+  // Nobody but servers holds it: it costs memory and serves nobody.
+  bool unused() const { return refs_ <= servers_; }
 
  private:
   friend class Statements;
@@ -42,6 +47,7 @@ class Statement {
   bool proven_ = false;
   Statements* home_ = nullptr;
   std::uint32_t refs_ = 0;
+  std::uint32_t servers_ = 0;
 };
 
 // Shares a statement; the last one to go frees it.

@@ -27,7 +27,10 @@ void Prepared::note(Entry& entry, std::uint32_t group, bool adds) {
 
 void Prepared::parse_sent(const relay::StatementRef& statement, std::uint32_t group) {
   Entry& entry = entries_[statement.get()];
-  if (!entry.statement) entry.statement = statement;
+  if (!entry.statement) {
+    entry.statement = statement;
+    statement->on_one_more_server();
+  }
   note(entry, group, true);
 }
 
@@ -72,9 +75,23 @@ void Prepared::forget_all() {
   present_ = 0;
 }
 
-relay::Statement* Prepared::oldest() {
-  Entry* first = by_use_.front();
+relay::Statement* Prepared::oldest() const {
+  const Entry* first = by_use_.front();
   return first ? first->statement.get() : nullptr;
+}
+
+std::vector<relay::Statement*> Prepared::oldest(std::size_t most) const {
+  std::vector<relay::Statement*> out;
+  for (Entry* entry = by_use_.front(); entry && out.size() < most; entry = by_use_.after(*entry))
+    out.push_back(entry->statement.get());
+  return out;
+}
+
+std::vector<relay::Statement*> Prepared::unused() const {
+  std::vector<relay::Statement*> out;
+  for (const auto& [statement, entry] : entries_)
+    if (entry.present && statement->unused()) out.push_back(statement);
+  return out;
 }
 
 }  // namespace pgw::server

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "base/list.h"
 #include "base/ring.h"
@@ -34,11 +35,17 @@ class Prepared {
   std::size_t count() const { return present_; }
   // The one that was not used for the longest time; null when there is none. Only with nothing
   // unsettled.
-  relay::Statement* oldest();
+  relay::Statement* oldest() const;
+  std::vector<relay::Statement*> oldest(std::size_t most) const;
   bool settled() const { return changes_.empty(); }
+  // Those that no client has any more. Only with nothing unsettled.
+  std::vector<relay::Statement*> unused() const;
 
  private:
   struct Entry {
+    ~Entry() {
+      if (statement) statement->on_one_less_server();
+    }
     relay::StatementRef statement;
     ListHook used;
     bool present = false;

@@ -22,6 +22,26 @@ class PreparedTest : public testing::Test {
   Prepared prepared_;
 };
 
+TEST_F(PreparedTest, FindsWhatNoClientHas) {
+  auto mine = statement("mine");
+  add(mine);
+  add(statement("nobody's"));
+  Prepared second;
+  second.parse_sent(statement("nobody's"), 0);
+  second.settle(true);
+  ASSERT_EQ(prepared_.unused().size(), 1u);
+  EXPECT_EQ(prepared_.unused()[0]->text(), "nobody's");
+  EXPECT_EQ(second.unused().size(), 1u);
+  mine = {};
+  EXPECT_EQ(prepared_.unused().size(), 2u);
+  {
+    const auto again = statement("nobody's");
+    EXPECT_EQ(prepared_.unused().size(), 1u);
+  }
+  second.forget_all();
+  EXPECT_EQ(prepared_.unused().size(), 2u);
+}
+
 TEST_F(PreparedTest, BeginsWithNothing) {
   EXPECT_EQ(prepared_.has(statement("a"), 0), Has::no);
   EXPECT_EQ(prepared_.count(), 0u);

@@ -40,13 +40,10 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   session_ = session;
   if (session) {
     if (prepared_.count() > 0) query("DEALLOCATE ALL");
-  } else if (prepared_.count() > pool_.settings().server_statements) {
-    std::vector<relay::StatementRef> old;
-    for (auto n = prepared_.count(); n > pool_.settings().server_statements; --n) {
-      old.emplace_back(prepared_.oldest());
-      prepared_.has(old.back(), pipeline_.group());  // used just now: the next one is another
-    }
-    close_statements(old);
+  } else {
+    if (std::exchange(shed_, false)) close_statements(prepared_.unused());
+    if (prepared_.settled() && prepared_.count() > pool_.settings().server_statements)
+      close_statements(prepared_.oldest(prepared_.count() - pool_.settings().server_statements));
   }
   static const relay::Settings kNone;
   const auto& from = profile_ ? profile_->settings : kNone;
@@ -251,24 +248,14 @@ void Server::describe(const relay::StatementRef& statement, std::string_view nam
   expect({.want = Want::describe_statement, .flags = flags});
 }
 
-void Server::close_statements(const std::vector<relay::StatementRef>& statements) {
-  std::string out;
-  for (const auto& statement : statements) {
-    wire::write_close(out, 'S', statement->server_name());
-    prepared_.close_sent(*statement, pipeline_.group());
-    pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
-  }
-  wire::write_sync(out);
-  send(out);
-  expect({.want = Want::sync, .flags = kQuiet});
-}
-
 void Server::inspect() {
   dirty_ = false;
-  std::erase_if(tainted_, [&](const auto& one) {
-    return prepared_.has(one, pipeline_.group()) != Prepared::Has::yes;
-  });
-  if (!tainted_.empty()) close_statements(std::exchange(tainted_, {}));
+  std::vector<relay::Statement*> tainted;
+  for (const auto& one : tainted_) {
+    if (prepared_.has(one, pipeline_.group()) == Prepared::Has::yes) tainted.push_back(one.get());
+  }
+  close_statements(tainted);
+  tainted_.clear();
   inspection_ = std::make_unique<Inspection>();
   std::string out;
   wire::write_query(out, inspection_query(pool_.custom_settings()));
@@ -386,11 +373,28 @@ void Server::clean() {
 }
 
 void Server::shed_statements() {
-  if (prepared_.count() == 0) return;
-  dirty_ = true;  // DISCARD ALL drops them
-  if (!may_be_lent()) return;
+  shed_ = !may_be_lent();
+  if (shed_) return;
+  const auto unused = prepared_.unused();
+  if (unused.empty()) return;
   in_idle.unlink();
-  clean();
+  state_ = State::cleaning;
+  quiet_failed_ = false;
+  context_.loop.arm(timer_, pool_.settings().cancel_timeout);
+  close_statements(unused);
+}
+
+void Server::close_statements(const std::vector<relay::Statement*>& statements) {
+  if (statements.empty()) return;
+  std::string out;
+  for (relay::Statement* statement : statements) {
+    wire::write_close(out, 'S', statement->server_name());
+    prepared_.close_sent(*statement, pipeline_.group());
+    pipeline_.push({.want = Want::close, .flags = kQuiet | Expected::server_op});
+  }
+  wire::write_sync(out);
+  send(out);
+  expect({.want = Want::sync, .flags = kQuiet});
 }
 
 void Server::become_idle() {

@@ -122,6 +122,7 @@ class Server final : net::StreamSink, relay::Effects {
   // --- for the pool ---
   void lend(Tenant& tenant);
   void close(const char* why, bool broken_frame = false);
+  // Closes those that no client has any more; at once, or when it is next lent.
   void shed_statements();
   bool may_be_lent() const { return state_ == State::idle && !cancel_; }
   std::uint32_t lease() const { return lease_; }
@@ -167,12 +168,12 @@ class Server final : net::StreamSink, relay::Effects {
   bool heal_describe();
   void inspected(bool failed);
   void emptied();
-  void close_statements(const std::vector<relay::StatementRef>& statements);
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
   void query(std::string_view text);
   void reset_to(std::string_view sql);
   void lead_with(std::string_view sql);
+  void close_statements(const std::vector<relay::Statement*>& statements);
   void lose(const Error& why);
   void deadline();
   void start_cancel(Wish wish);
@@ -211,6 +212,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool ready_seen_ = false;
   bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
   bool replaying_ = false;     // see replaying()
+  bool shed_ = false;          // statements that no client has are to be closed
   bool reports_due_ = false;   // what it has changed is reported at the end of the first group
   bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
