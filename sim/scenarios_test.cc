@@ -142,7 +142,8 @@ class Stage : public testing::Test {
     return *hands.back();
   }
   Hand& hand(std::uint16_t port, std::vector<std::pair<std::string, std::string>> more = {}) {
-    more.insert(more.end(), {{"user", "app"}, {"database", "shop"}});
+    if (more.empty() || more.front().first != "user") more.emplace_back("user", "app");
+    more.emplace_back("database", "shop");
     return connect(port, startup_packet(196608, more));
   }
   // What comes back within a second.
@@ -406,6 +407,21 @@ TEST_F(Stage, AShortTimeoutOfTheClientBeforeIsNoHarm) {
   EXPECT_EQ(ask(one, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
   postgres->cancel_next = Kind::set_config;
   EXPECT_EQ(ask(two, query("SHOW application_name")), "T D C ZI");
+}
+
+// Nothing slow is done for a login with SCRAM, whether the user exists, and whether it has logged
+// in before: else the time would tell.
+TEST_F(Stage, ScramAsksEverybodyAlike) {
+  plan.front = Ask::scram;
+  open_with_postgres();
+  const std::string first =
+      frame('p', Body().text("SCRAM-SHA-256").u32(20).take() + "n,,n=,r=abcdefghijkl");
+  for (const char* user : {"app", "nobody", "app", "worker", "somebody"}) {
+    Hand& c = hand(kTransaction, {{"user", user}});
+    EXPECT_EQ(c.take(), "R");
+    EXPECT_EQ(ask(c, first), "R") << user;
+  }
+  EXPECT_EQ(offload.submitted(), 0u);
 }
 
 TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {

@@ -6,6 +6,7 @@ namespace pgw::sim {
 
 void SimOffload::submit(net::Loop& home, std::move_only_function<void()> work,
                         std::move_only_function<void()> done) {
+  ++submitted_;
   const Duration wait(sim_.random.below(sim_.random.chance(100) ? 50'000 : 2'000));
   sim_.after(wait, [&home, w = std::move(work), d = std::move(done)]() mutable {
     w();

@@ -15,9 +15,12 @@ class SimOffload final : public net::Offload {
   explicit SimOffload(Simulation& sim) : sim_(sim) {}
   void submit(net::Loop& home, std::move_only_function<void()> work,
               std::move_only_function<void()> done) override;
+  std::size_t waiting() const override { return 0; }
+  std::size_t submitted() const { return submitted_; }
 
  private:
   Simulation& sim_;
+  std::size_t submitted_ = 0;
 };
 
 class SimResolver final : public net::Resolver {

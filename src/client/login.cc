@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t kPasswordMessageMax = 65535;  // PG_MAX_AUTH_TOKEN_LENGTH
 constexpr Duration kLinger = 2s;
+constexpr std::size_t kSlowLoginsMax = 256;  // passwords waiting to be checked: about 0.2 s
 
 // The boolean that `text` is to PostgreSQL (parse_bool): a word or an unambiguous beginning of it.
 std::optional<bool> boolean(std::string_view text) {
@@ -188,10 +189,12 @@ bool Login::greet(Bytes bytes) {
 // Who it says it is, is known: what must it prove?
 void Login::ask() {
   const auto& users = worker_.users();
-  if (const auto* secret = users.find(admission_.user)) secret_ = *secret;
+  const auto* const secret = users.find(admission_.user);
+  if (secret) secret_ = *secret;
   const auto method = worker_.snapshot().auth.method;
   if (method == config::AuthMethod::trust) return proven();
-  if (!secret_) secret_ = users.mock(admission_.user, worker_.process_secret());
+  const auto mock = users.mock(admission_.user, worker_.process_secret());
+  if (!secret) secret_ = mock;
   std::string out;
   // As in PostgreSQL, md5 means SCRAM for a user whose secret is a SCRAM one.
   if (method == config::AuthMethod::password) {
@@ -203,6 +206,7 @@ void Login::ask() {
     wire::write_auth(out, wire::kAuthMd5, salt);
     step_ = Step::md5;
   } else {
+    choose_verifier();
     wire::write_auth(out, wire::kAuthSasl, Bytes("SCRAM-SHA-256\0\0", 15));
     step_ = Step::scram_first;
   }
@@ -259,6 +263,8 @@ void Login::check_password(std::string given) {
     auth::Secret secret;
     bool right = false;
   };
+  if (worker_.context().offload.waiting() >= kSlowLoginsMax)
+    return fail_with(Error(Code::too_many_connections, "too many logins at once; try again later"));
   step_ = Step::busy;
   auto work = std::make_shared<Work>(Work{admission_.user, std::move(given), *secret_, false});
   worker_.context().offload.submit(
@@ -278,11 +284,11 @@ void Login::scram(Bytes body) {
     wire::Reader in(body);
     const Bytes mechanism = in.text();
     const auto length = in.u32();
-    scram_first_ = in.take(length);
+    const Bytes client_first = in.take(length);
     if (!in.done() || mechanism != auth::kScramSha256)
       return fail_with(
           Error(Code::protocol, "client selected an invalid SASL authentication mechanism"));
-    return ask_scram();
+    return begin_scram(client_first);
   }
   auto final = scram_->final(body);
   if (!final) {
@@ -295,51 +301,22 @@ void Login::scram(Bytes body) {
   proven();
 }
 
-// The verifier is in the users' file, or is made of a plain password: once per user, off the
-// worker; for users that do not exist too, so that both take the same time.
-void Login::ask_scram() {
-  switch (secret_->kind()) {
-    case auth::Secret::Kind::scram:
-      return begin_scram(*secret_->scram());
-    case auth::Secret::Kind::md5:
-      return begin_scram(auth::mock_verifier(admission_.user, worker_.process_secret()));
-    case auth::Secret::Kind::plain:
-      break;
+// It is in the users' file, or was made of a plain password when that was read. All is looked up
+// and made for everybody, so that the time tells nothing about who exists.
+void Login::choose_verifier() {
+  verifier_ = auth::mock_verifier(admission_.user, worker_.process_secret());
+  const auto* made = worker_.verifiers().find(admission_.user);
+  if (const auto* own = secret_->scram()) {
+    verifier_ = *own;
+  } else if (made && secret_->kind() == auth::Secret::Kind::plain) {
+    verifier_ = *made;
   }
-  const auth::ScramChallenge challenge{auth::user_salt(admission_.user, worker_.process_secret()),
-                                       auth::kScramIterationsDefault};
-  const bool mock = secret_->is_mock();
-  if (const auto* known = worker_.derived(admission_.user, secret_->text())) {
-    auto verifier = auth::verifier_of(*known);
-    verifier.mock = mock;
-    return begin_scram(std::move(verifier));
-  }
-  struct Work {
-    std::string password;
-    auth::ScramChallenge challenge;
-    auth::ScramKeys keys;
-  };
-  step_ = Step::busy;
-  auto work = std::make_shared<Work>(Work{secret_->text(), challenge, {}});
-  worker_.context().offload.submit(
-      worker_.loop(), [work] { work->keys = auth::derive(work->password, work->challenge); },
-      [this, work, mock, alive = std::weak_ptr(alive_)] {
-        if (alive.expired() || step_ == Step::done) return;
-        worker_.keep_derived(admission_.user, work->password, work->keys);
-        auto verifier = auth::verifier_of(work->keys);
-        verifier.mock = mock;
-        begin_scram(std::move(verifier));
-        if (step_ == Step::scram_final) {
-          stream_->resume();
-          next();
-        }
-      });
 }
 
-void Login::begin_scram(auth::ScramVerifier verifier) {
-  scram_.emplace(std::move(verifier),
+void Login::begin_scram(Bytes client_first) {
+  scram_.emplace(std::move(*verifier_),
                  auth::base64(worker_.context().random.bytes(auth::kScramNonceBytes)));
-  auto first = scram_->first(scram_first_);
+  auto first = scram_->first(client_first);
   if (!first) return fail_with(first.error());
   std::string out;
   wire::write_auth(out, wire::kAuthSaslContinue, *first);

@@ -32,10 +32,10 @@ class Login final : net::StreamSink {
   void cancel(std::uint32_t pid, Bytes key);
   bool answer();
   void ask();
-  void ask_scram();
   void check_password(std::string given);
   void scram(Bytes body);
-  void begin_scram(auth::ScramVerifier verifier);
+  void begin_scram(Bytes client_first);
+  void choose_verifier();
   void wrong_password();
   void proven();
   void fail_with(const Error& why);
@@ -46,8 +46,8 @@ class Login final : net::StreamSink {
   std::string in_;
   Admission admission_;
   std::optional<auth::Secret> secret_;
+  std::optional<auth::ScramVerifier> verifier_;  // for SCRAM
   std::optional<auth::ScramServer> scram_;
-  std::string scram_first_;  // client-first, while the verifier is being made
   auth::Md5Salt salt_{};
   Step step_ = Step::startup;
   unsigned requests_ = 0;  // for encryption

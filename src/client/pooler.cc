@@ -1,6 +1,8 @@
 #include "client/pooler.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 namespace pgw::client {
 
@@ -21,13 +23,14 @@ Result<Rules> make_rules(config::SnapshotPtr snapshot) {
   }
   PGW_TRY(own, auth::Userlist::of(snapshot->auth.users));
   for (const auto& [user, secret] : own.secrets()) entries.push_back({user, secret});
-  return Rules{std::move(snapshot), std::make_shared<const auth::Userlist>(std::move(entries))};
+  return Rules{std::move(snapshot), std::make_shared<const auth::Userlist>(std::move(entries)), {}};
 }
 
 Pooler::Pooler(Rules rules, Machine machine)
     : machine_(std::move(machine)), rules_(std::move(rules)) {
   const std::string seed = machine_.random.bytes(shared_.process_secret.size());
   std::ranges::copy(seed, shared_.process_secret.begin());
+  make_verifiers(rules_, nullptr);
   for (unsigned i = 0; i < machine_.loops.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i],
                                                 *machine_.offload, *machine_.resolver,
@@ -57,7 +60,30 @@ Done Pooler::listen() {
   return {};
 }
 
+// About a millisecond for each plain password, on as many threads as there are cores, before
+// anybody can log in with it: so no login has to wait for it, which would tell who exists.
+void Pooler::make_verifiers(Rules& rules, const auth::Verifiers* before) const {
+  auto made = std::make_shared<auth::Verifiers>();
+  if (rules.snapshot->auth.method == config::AuthMethod::scram_sha_256) {
+    auto work = auth::Verifiers::needed(*rules.users, shared_.process_secret, before, *made);
+    std::atomic<std::size_t> next{0};
+    const auto help = [&] {
+      for (std::size_t i; (i = next.fetch_add(1)) < work.size();) work[i].run();
+    };
+    {
+      std::vector<std::jthread> helpers;
+      const std::size_t most =
+          std::min<std::size_t>(std::thread::hardware_concurrency(), work.size() / 16);
+      for (std::size_t i = 1; i < most; ++i) helpers.emplace_back(help);
+      help();
+    }
+    for (auto& one : work) made->add(std::move(one));
+  }
+  rules.verifiers = std::move(made);
+}
+
 void Pooler::reload(Rules rules) {
+  make_verifiers(rules, rules_.verifiers.get());
   rules_ = rules;
   for (auto& worker : workers_)
     worker->loop().post(

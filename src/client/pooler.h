@@ -45,6 +45,7 @@ class Pooler {
  private:
   void drain_tick();
   unsigned lingering() const;  // clients that have left and have not been sent everything
+  void make_verifiers(Rules& rules, const auth::Verifiers* before) const;
   Shared shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Machine machine_;

@@ -6,9 +6,8 @@ namespace pgw::client {
 
 namespace {
 
-constexpr unsigned kPidBits = 23;            // a pid is positive: 8 bits of worker, 23 of client
-constexpr std::size_t kDerivedMax = 10'000;  // users whose keys are remembered
-constexpr Duration kSweepEvery = 10s;        // for pools that nobody uses any more
+constexpr unsigned kPidBits = 23;      // a pid is positive: 8 bits of worker, 23 of client
+constexpr Duration kSweepEvery = 10s;  // for pools that nobody uses any more
 constexpr Duration kLinger = 2s;
 constexpr Duration kShedEvery = 1s;
 
@@ -175,18 +174,6 @@ void Worker::route_cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<
 void Worker::cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket) {
   const auto found = clients_.find(pid);
   if (found != clients_.end()) found->second->cancel(key, std::move(ticket));
-}
-
-const auth::ScramKeys* Worker::derived(const std::string& user, const std::string& password) const {
-  const auto found = derived_.find(user);
-  return found != derived_.end() && found->second.password == password ? &found->second.keys
-                                                                       : nullptr;
-}
-
-void Worker::keep_derived(const std::string& user, const std::string& password,
-                          const auth::ScramKeys& keys) {
-  if (derived_.size() >= kDerivedMax) derived_.clear();
-  derived_.insert_or_assign(user, Derived{password, keys});
 }
 
 void Worker::shed_statements() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "auth/userlist.h"
+#include "auth/verifiers.h"
 #include "client/client.h"
 #include "client/login.h"
 #include "config/snapshot.h"
@@ -21,6 +22,7 @@ namespace pgw::client {
 struct Rules {
   config::SnapshotPtr snapshot;
   std::shared_ptr<const auth::Userlist> users;
+  std::shared_ptr<const auth::Verifiers> verifiers;  // made by the pooler
 };
 
 // What all workers share for good.
@@ -54,12 +56,10 @@ class Worker {
   void route_cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void forget(Login& login);
   void forget(Client& client);
-  const auth::ScramKeys* derived(const std::string& user, const std::string& password) const;
-  void keep_derived(const std::string& user, const std::string& password,
-                    const auth::ScramKeys& keys);
   const config::Snapshot& snapshot() const { return *rules_.snapshot; }
   const config::Settings& settings() const { return rules_.snapshot->settings; }
   const auth::Userlist& users() const { return *rules_.users; }
+  const auth::Verifiers& verifiers() const { return *rules_.verifiers; }
   const auth::Key& process_secret() const { return shared_.process_secret; }
   bool draining() const { return draining_; }
   server::Context& context() { return context_; }
@@ -101,11 +101,6 @@ class Worker {
   std::unordered_map<Login*, std::unique_ptr<Login>> logins_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Client>> clients_;  // by pid
   std::vector<std::unique_ptr<Door>> doors_;
-  struct Derived {
-    std::string password;
-    auth::ScramKeys keys;
-  };
-  std::unordered_map<std::string, Derived> derived_;
   std::uint32_t pids_ = 0;
   std::uint64_t tokens_ = 0;
   Time next_shed_{};

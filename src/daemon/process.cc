@@ -140,6 +140,7 @@ class Process {
   std::atomic<config::SnapshotPtr> for_health_;
   std::vector<std::unique_ptr<net::Loop>> loops_;
   std::unique_ptr<net::Offload> offload_;
+  std::unique_ptr<net::Offload> for_names_;  // a name server that hangs must not hold up logins
   std::unique_ptr<net::Resolver> resolver_;
   std::unique_ptr<client::Pooler> pooler_;
   std::unique_ptr<http::Server> http_;
@@ -167,7 +168,8 @@ Done Process::start() {
     loops_.push_back(std::move(loop));
   }
   offload_ = net::make_offload(2);
-  resolver_ = net::make_resolver(*offload_);
+  for_names_ = net::make_offload(2);
+  resolver_ = net::make_resolver(*for_names_);
   machine.offload = offload_.get();
   machine.resolver = resolver_.get();
   machine.random = {&fill_random, nullptr};
@@ -234,6 +236,7 @@ void Process::stop() {
   for (auto& thread : threads_) thread.join();
   pooler_.reset();
   resolver_.reset();
+  for_names_.reset();
   offload_.reset();
   loops_.clear();
 }

@@ -155,12 +155,14 @@ enum class Backend : std::uint8_t { automatic, io_uring, epoll };
 // else epoll. Fails when io_uring was asked for by name and is not there.
 Result<std::unique_ptr<Loop>> make_loop(Backend backend, const SocketOptions& options = {});
 
-// Slow work (password hashing, DNS, files) on threads of its own; `done` runs on `home`.
+// Slow work (password hashing; another one's: DNS) on threads of its own; `done` runs on `home`.
 class Offload {
  public:
   virtual ~Offload() = default;  // waits for the work that has begun
   virtual void submit(Loop& home, std::move_only_function<void()> work,
                       std::move_only_function<void()> done) = 0;
+  // How much has not begun yet. Any thread.
+  virtual std::size_t waiting() const = 0;
 };
 std::unique_ptr<Offload> make_offload(unsigned threads);
 

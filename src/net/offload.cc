@@ -1,4 +1,5 @@
 // A queue and a few threads. What has not begun when the offload ends is dropped.
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -31,8 +32,10 @@ class Threads final : public Offload {
       const std::scoped_lock lock(mutex_);
       jobs_.push_back({&home, std::move(work), std::move(done)});
     }
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     wake_.notify_one();
   }
+  std::size_t waiting() const override { return waiting_.load(std::memory_order_relaxed); }
 
  private:
   struct Job {
@@ -49,6 +52,7 @@ class Threads final : public Offload {
       Job job = std::move(jobs_.front());
       jobs_.pop_front();
       lock.unlock();
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
       job.work();
       job.work = nullptr;  // what it holds is not needed on its home any more
       job.home->post(std::move(job.done));
@@ -58,6 +62,7 @@ class Threads final : public Offload {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;
+  std::atomic<std::size_t> waiting_{0};
   bool ending_ = false;
   std::vector<std::jthread> threads_;
 };
