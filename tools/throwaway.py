@@ -52,7 +52,7 @@ def free_port():
                 continue
 
 
-def _account():
+def account():
     """PostgreSQL refuses to run as root: then it runs as the user that Debian's package made for it."""
     if os.geteuid() != 0:
         return {}
@@ -79,7 +79,7 @@ class Postgres:
         }
         self.hba = hba or "local all all trust\nhost all all all trust\nhost replication all all trust\n" \
             "local replication all trust\n"
-        self._account = _account()
+        self._account = account()
         try:
             if self._account:
                 shutil.chown(self.folder, USER, USER)
