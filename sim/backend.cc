@@ -28,7 +28,6 @@ Backend::Backend(Postgres& postgres, std::unique_ptr<net::Stream> stream, int pi
           this) {
   link_ = static_cast<SimStream&>(*stream_).shared_link();
   stream_->set_sink(*this);
-  for (const Setting& s : kSettings) initial_[s.name] = s.initial;
 }
 
 bool Backend::holder_left() const {
@@ -101,6 +100,7 @@ void Backend::leave() {
   activity_.reset();
   copy_.reset();
   if (open_) rollback();
+  postgres_.unlock_all(*this);
   if (stream_) {
     flush();
     net::Stream::close_gently(std::move(stream_), 10s);
@@ -183,12 +183,12 @@ bool Backend::take_parameter(const std::string& name, const std::string& value) 
   if (name == "replication") return replication_ = true;
   if (name == "options") return take_options(value);
   if (name.starts_with("_pq_.")) return odd_options_.push_back(name), true;
-  const Setting* setting = find_setting(name);
-  if (!setting) {
+  const std::string setting = setting_name(name);
+  if (setting.empty()) {
     refuse("42704", fmt::format("unrecognized configuration parameter \"{}\"", name));
     return false;
   }
-  initial_[setting->name] = value;
+  initial_[setting] = value;
   return true;
 }
 
@@ -252,15 +252,14 @@ void Backend::check_password(const Message& message) {
 
 void Backend::welcome() {
   stage_ = Stage::ready;
-  session_ = initial_;
   put('R', Body().u32(0).take());
   const auto report = [&](std::string_view name, std::string_view value) {
     put('S', Body().text(name).text(value).take());
   };
   for (const Setting& s : kSettings) {
     if (!s.reported) continue;
-    reported_[s.name] = session_[s.name];
-    report(s.name, session_[s.name]);
+    reported_[s.name] = *value_of(s.name);
+    report(s.name, reported_[s.name]);
   }
   report("server_version", "15.8 (simulated)");
   report("server_encoding", "UTF8");

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,17 +35,22 @@ class Backend final : public net::StreamSink {
   void interrupt();         // a cancel request
   void die(bool politely);  // 57P01, or a reset
   std::string describe() const;
+  bool waits_for(const std::string& lock) const;
+  void locked();  // it has got it
+  void notify(int from, const std::string& channel, const std::string& payload);
 
   void on_bytes(Bytes bytes) override;
   void on_drained() override { pump(); }
   void on_end(const Error& why) override;
 
  private:
+  using Rows = std::vector<std::vector<std::optional<std::string>>>;
   enum class Stage : std::uint8_t { startup, password, ready, gone };
   struct Prepared {
     std::vector<Statement> statements;  // none or one
     std::vector<std::uint32_t> types;
     int version = 0;  // of its table, when it was parsed
+    bool from_sql = false;
   };
   struct Portal {
     Prepared prepared;
@@ -54,11 +60,25 @@ class Backend final : public net::StreamSink {
     bool started = false;
     bool done = false;
   };
+  struct Temporary {
+    std::uint32_t rows = 0;
+    bool drop = false;  // ON COMMIT DROP
+  };
+  struct Cursor {  // WITH HOLD
+    Statement query;
+    std::uint32_t row = 0;
+    unsigned born = 0;
+    bool held = false;  // its transaction has been committed
+  };
   struct Point {  // what a savepoint, or the transaction's start, goes back to
     std::string name;
     Values session;
     Values local;
     std::size_t undo;
+    std::map<std::string, Temporary> temporary;
+    std::size_t listening;  // of so many
+    std::size_t notes;
+    unsigned born;  // cursors with this number or a higher one are younger
   };
   struct Activity {  // a statement that takes time or whose rows wait for the reader
     Statement statement;
@@ -70,6 +90,8 @@ class Backend final : public net::StreamSink {
     std::uint32_t sent = 0;
     bool asleep = false;
     std::vector<std::string> params;
+    std::optional<Rows> made{};  // all its rows, when they were made at once
+    std::string tag{};           // when it is not the usual one
   };
   struct Copy {
     Statement statement;
@@ -115,7 +137,6 @@ class Backend final : public net::StreamSink {
                std::uint32_t limit);
   void execute_utility(const Statement& statement);
   void transaction_statement(const Statement& statement);
-  void setting_statement(const Statement& statement);
   bool advance();
   std::vector<Column> columns(const Statement& statement, int format) const;
   std::vector<std::string> cells(const Activity& activity) const;
@@ -123,8 +144,27 @@ class Backend final : public net::StreamSink {
   void commit();
   void rollback();
   void back_to(const Point& point);
-  std::string value_of(const Setting& setting) const;
+  Point point(std::string name) const;
   void own(const Statement& statement);
+
+  // backend_settings.cc
+  void unknown_setting(const std::string& name);
+  void setting_statement(const Statement& statement);
+  void reset(const std::string& name);
+  void reset_all();
+  bool assign(const Assignment& one);  // false: it was an error
+  std::optional<std::string> value_of(const std::string& name) const;
+
+  // backend_session.cc
+  std::string missing_relation(const Statement& statement) const;
+  std::optional<Statement> described(const Statement& statement) const;
+  void run_session(const Statement& statement, Activity activity);
+  bool session_utility(const Statement& statement);
+  Rows session_rows(const Statement& statement, Activity& activity);
+  Rows inspection(const Statement& statement) const;
+  void discard_all();
+  void end_of_transaction();
+  void deliver();
 
   Postgres& postgres_;
   Simulation& sim_;
@@ -146,14 +186,23 @@ class Backend final : public net::StreamSink {
   std::vector<std::string> odd_options_;
 
   Values initial_;  // what RESET goes back to
-  Values session_;
+  Values session_;  // what the session has set
   Values local_;
+  std::set<std::string> placeholders_;  // custom settings that were set once: never unknown again
   Values reported_;
   char block_ = 'I';
   bool open_ = false;          // a transaction has begun, explicitly or not
   bool several_ = false;       // a simple Query of several statements: an implicit block
   std::vector<Point> points_;  // the first is the transaction's start
   std::vector<std::pair<std::string, int>> undo_;  // of tables
+  std::map<std::string, Temporary> temporary_;
+  std::map<std::string, Cursor> cursors_;
+  unsigned births_ = 0;
+  std::vector<std::string> channels_;
+  std::vector<std::pair<Kind, std::string>> listening_;           // at commit
+  std::vector<std::pair<std::string, std::string>> notes_;        // at commit
+  std::vector<std::pair<std::string, std::string>> undelivered_;  // bodies, by channel
+  std::optional<std::uint64_t> current_value_;                    // of the sequence
   int owner_ = -1;  // the client whose tokens this transaction has seen
 
   std::map<std::string, Prepared> prepared_;

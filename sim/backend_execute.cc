@@ -1,21 +1,9 @@
-// The scripted PostgreSQL's backend: statements, transactions and settings.
+// The scripted PostgreSQL's backend: statements and transactions.
 #include <algorithm>
 
 #include "backend.h"
 
 namespace pgw::sim {
-
-namespace {
-
-// The setting that this SHOW or set_config names and nobody knows; empty: all is well.
-std::string unknown_setting(const Statement& s) {
-  if (s.kind == Kind::show && !find_setting(s.name)) return s.name;
-  for (const auto& [setting, value] : s.sets)
-    if (!find_setting(setting)) return setting;
-  return "";
-}
-
-}  // namespace
 
 void Backend::own(const Statement& statement) {
   const auto owner = token_owner(statement.token);
@@ -27,17 +15,19 @@ void Backend::own(const Statement& statement) {
   owner_ = *owner;
 }
 
-std::string Backend::value_of(const Setting& setting) const {
-  const auto local = local_.find(setting.name);
-  return local != local_.end() ? local->second : session_.at(setting.name);
-}
-
 void Backend::open_transaction() {
   if (open_) return;
   open_ = true;
   owner_ = -1;
-  points_.assign(1, {"", session_, {}, 0});
   undo_.clear();
+  listening_.clear();
+  notes_.clear();
+  points_.assign(1, point(""));
+}
+
+Backend::Point Backend::point(std::string name) const {
+  return {std::move(name), session_,          local_,        undo_.size(),
+          temporary_,      listening_.size(), notes_.size(), births_};
 }
 
 void Backend::commit() {
@@ -48,12 +38,13 @@ void Backend::commit() {
   points_.clear();
   undo_.clear();
   portals_.clear();
+  end_of_transaction();
 }
 
 void Backend::rollback() {
   if (!open_) return;
   back_to(Point(points_.front()));
-  commit();
+  commit();  // of nothing
 }
 
 void Backend::back_to(const Point& point) {
@@ -63,6 +54,11 @@ void Backend::back_to(const Point& point) {
     postgres_.tables[undo_.back().first] = undo_.back().second;
     undo_.pop_back();
   }
+  temporary_ = point.temporary;
+  listening_.resize(point.listening);
+  notes_.resize(point.notes);
+  std::erase_if(cursors_,
+                [&](const auto& one) { return !one.second.held && one.second.born >= point.born; });
 }
 
 std::vector<Column> Backend::columns(const Statement& s, int format) const {
@@ -88,11 +84,35 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
       return out;
     }
     case Kind::show: {
-      const Setting* setting = find_setting(s.name);
-      return {{setting ? setting->name : s.name, format}};
+      const std::string name = setting_name(s.name);
+      return {{name.empty() ? s.name : name, format}};
     }
     case Kind::set_config:
       return {s.sets.size(), Column{"set_config", format}};
+    case Kind::inspect:
+      return {{"?column?", format}, {"name", format}, {"setting", format}};
+    case Kind::current_setting:
+      return {{"current_setting", format}};
+    case Kind::lock:
+      return {{"pg_advisory_lock", format}};
+    case Kind::try_lock:
+      return {{"pg_try_advisory_lock", format}};
+    case Kind::unlock:
+      return {{"pg_advisory_unlock", format}};
+    case Kind::unlock_all:
+      return {{"pg_advisory_unlock_all", format}};
+    case Kind::count:
+      return {{"count", format}};
+    case Kind::notify_call:
+      return {{"pg_notify", format}};
+    case Kind::channels:
+      return {{"pg_listening_channels", format}};
+    case Kind::nextval:
+      return {{"nextval", format}};
+    case Kind::currval:
+      return {{"currval", format}};
+    case Kind::lastval:
+      return {{"lastval", format}};
     default:
       return {{"?column?", format}};
   }
@@ -114,10 +134,10 @@ std::vector<std::string> Backend::cells(const Activity& a) const {
       return out;
     }
     case Kind::show:
-      return {value_of(*find_setting(s.name))};
+      return {*value_of(s.name)};
     case Kind::set_config: {
       std::vector<std::string> out;
-      for (const auto& [name, value] : s.sets) out.push_back(value_of(*find_setting(name)));
+      for (const auto& one : s.sets) out.push_back(*value_of(one.name));
       return out;
     }
     case Kind::nothing:
@@ -140,11 +160,10 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
     postgres_.cancel_next.reset();
     return raise("57014", "canceling statement due to statement timeout");
   }
+  if (const auto text = missing_relation(s); !text.empty()) return raise("42P01", text);
   if (!returns_rows(s.kind) && s.kind != Kind::copy_out) return execute_utility(s);
   if (s.kind == Kind::error) return raise("22012", fmt::format("division by zero {}", s.token));
-  if (const std::string odd = unknown_setting(s); !odd.empty()) {
-    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", odd));
-  }
+  if (s.kind == Kind::show && !value_of(s.name)) return unknown_setting(s.name);
   Activity activity{s, name, portal != nullptr, 1, 0, limit, 0, false, {}};
   if (s.kind == Kind::big || s.kind == Kind::copy_out) activity.end = s.rows;
   if (portal) {
@@ -153,6 +172,8 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
   }
   if (s.kind == Kind::copy_out) {
     put('H', Body().u8(0).u16(1).u16(0).take());
+  } else if (is_of_session(s.kind)) {
+    return run_session(s, std::move(activity));
   } else if (!portal) {
     put('T', row_description(columns(s, 0)));
   }
@@ -160,11 +181,8 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
     put('N', error_body("NOTICE", "00000", fmt::format("a notice for {}", s.token)));
     flush();
   }
-  for (const auto& [setting, value] : s.sets) {
-    const char* const name_of = find_setting(setting)->name;
-    session_[name_of] = value ? *value : initial_[name_of];
-    local_.erase(name_of);
-  }
+  for (const auto& one : s.sets)
+    if (!assign(one)) return;
   if (activity.row == 0 && s.kind == Kind::sleep) {
     activity.asleep = true;
     postgres_.loop().arm(alarm_, std::chrono::milliseconds(s.rows));
@@ -177,8 +195,11 @@ bool Backend::advance() {
   Activity& a = *activity_;
   const bool copy = a.statement.kind == Kind::copy_out;
   while (a.row < a.end && (a.limit == 0 || a.sent < a.limit)) {
-    if (blocked()) return false;
-    if (copy) {
+    if (a.made) {
+      put('D', row_with_nulls(a.made->at(a.row)));
+    } else if (blocked()) {
+      return false;
+    } else if (copy) {
       put('d', copy_row(a.statement, a.row));
     } else {
       put('D', data_row(cells(a)));
@@ -193,8 +214,9 @@ bool Backend::advance() {
   } else if (a.limit != 0 && a.sent == a.limit) {
     put('s', "");
   } else {
-    const bool show = a.statement.kind == Kind::show;
-    put('C', Body().text(show ? std::string("SHOW") : fmt::format("SELECT {}", a.sent)).take());
+    if (a.tag.empty())
+      a.tag = a.statement.kind == Kind::show ? "SHOW" : fmt::format("SELECT {}", a.sent);
+    put('C', Body().text(a.tag).take());
   }
   activity_.reset();
   return true;
@@ -245,41 +267,17 @@ void Backend::execute_utility(const Statement& s) {
     case Kind::discard_all:
       if (block_ != 'I' || several_)
         return raise("25001", "DISCARD ALL cannot run inside a transaction block");
-      prepared_.clear();
-      portals_.clear();
-      session_ = initial_;
-      local_.clear();
+      discard_all();
       return done("DISCARD ALL");
     case Kind::set:
     case Kind::set_local:
     case Kind::reset:
     case Kind::reset_all:
+    case Kind::do_set:
       return setting_statement(s);
     default:
-      return transaction_statement(s);
+      if (!session_utility(s)) transaction_statement(s);
   }
-}
-
-void Backend::setting_statement(const Statement& s) {
-  const bool set = s.kind == Kind::set || s.kind == Kind::set_local;
-  if (s.kind == Kind::reset_all) {
-    session_ = initial_;
-    local_.clear();
-    return put('C', Body().text("RESET").take());
-  }
-  const Setting* setting = find_setting(s.name);
-  if (!setting) {
-    return raise("42704", fmt::format("unrecognized configuration parameter \"{}\"", s.name));
-  }
-  if (s.kind == Kind::set_local) {
-    if (block_ == 'I' && !several_)
-      warn("25P01", "SET LOCAL can only be used in transaction blocks");
-    local_[setting->name] = s.value;
-  } else {
-    session_[setting->name] = s.kind == Kind::set ? s.value : initial_[setting->name];
-    local_.erase(setting->name);
-  }
-  put('C', Body().text(set ? "SET" : "RESET").take());
 }
 
 void Backend::transaction_statement(const Statement& s) {
@@ -300,7 +298,7 @@ void Backend::transaction_statement(const Statement& s) {
     }
     case Kind::savepoint:
       if (block_ == 'I') return raise("25P01", "SAVEPOINT can only be used in transaction blocks");
-      points_.push_back({s.name, session_, local_, undo_.size()});
+      points_.push_back(point(s.name));
       return done("SAVEPOINT");
     case Kind::rollback_to:
     case Kind::release: {

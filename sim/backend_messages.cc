@@ -64,10 +64,12 @@ void Backend::warn(std::string_view sqlstate, std::string_view text) {
 
 void Backend::ready_for_query() {
   for (const Setting& s : kSettings) {
-    if (!s.reported || reported_[s.name] == value_of(s)) continue;
-    reported_[s.name] = value_of(s);
+    const std::string value = *value_of(s.name);
+    if (!s.reported || reported_[s.name] == value) continue;
+    reported_[s.name] = value;
     put('S', Body().text(s.name).text(reported_[s.name]).take());
   }
+  if (block_ == 'I') deliver();
   put('Z', std::string(1, block_));
   flush();
 }
@@ -128,8 +130,11 @@ void Backend::parse_message(Reader in) {
                  "current transaction is aborted, commands ignored until end of "
                  "transaction block");
   }
+  if (const auto missing = missing_relation(first); !missing.empty())
+    return raise("42P01", missing);
+  if (first.kind == Kind::show && !value_of(first.name)) return unknown_setting(first.name);
   prepared.statements = std::move(*statements);
-  prepared.types.resize(static_cast<std::size_t>(first.params), 25);
+  prepared.types.resize(static_cast<std::size_t>(placeholders(first)), 25);
   for (std::uint32_t& type : prepared.types) type = type ? type : 25;
   if (first.kind == Kind::table) prepared.version = postgres_.tables[first.name];
   if (!name.empty() && prepared_.contains(name))
@@ -176,7 +181,11 @@ void Backend::bind(Reader in) {
     return raise("42P03", fmt::format("cursor \"{}\" already exists", portal_name));
   if (plan_is_stale(portal.prepared))
     return raise("0A000", "cached plan must not change result type", "RevalidateCachedQuery");
-  if (!statements.empty()) own(statements[0]);
+  if (!statements.empty()) {
+    if (const auto text = missing_relation(statements[0]); !text.empty())
+      return raise("42P01", text);
+    own(statements[0]);
+  }
   portals_[portal_name] = std::move(portal);
   put('2', "");
 }
@@ -198,7 +207,8 @@ void Backend::describe_message(Reader in) {
     prepared = &it->second.prepared;
     format = it->second.format;
   }
-  const bool rows = !prepared->statements.empty() && returns_rows(prepared->statements[0].kind);
+  const auto rows =
+      prepared->statements.empty() ? std::nullopt : described(prepared->statements[0]);
   if (block_ == 'E' && rows) {
     return raise("25P02",
                  "current transaction is aborted, commands ignored until end of "
@@ -213,7 +223,7 @@ void Backend::describe_message(Reader in) {
     put('t', types.take());
   }
   if (!rows) return put('n', "");
-  put('T', row_description(columns(prepared->statements[0], format)));
+  put('T', row_description(columns(*rows, format)));
 }
 
 void Backend::execute_message(Reader in) {

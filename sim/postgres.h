@@ -59,6 +59,16 @@ class Postgres final : public net::ListenSink {
   std::map<std::string, int> tables;  // number of columns added, by name
   std::optional<Kind> cancel_next;    // the next of these is cancelled, as by a statement_timeout
 
+  // Session advisory locks (postgres_shared.cc). False: somebody else has it; it is granted later
+  // to who waits for it (Backend::waits_for).
+  bool lock(const Backend& backend, const std::string& key);
+  bool unlock(const Backend& backend, const std::string& key);
+  void unlock_all(const Backend& backend);
+  std::size_t locks_of(const Backend& backend) const;
+  // Of a committed transaction, to all who listen in its database.
+  void notify(const Backend& from, const std::string& channel, const std::string& payload);
+  std::uint64_t next_value() { return ++sequence_; }
+
   void on_accept(std::unique_ptr<net::Stream> stream) override;
   void on_accept_failed(const Error&) override {}
 
@@ -75,6 +85,13 @@ class Postgres final : public net::ListenSink {
   };
   static constexpr Duration kGrace = 12s;             // longer than connecting may take
   std::map<std::string, std::vector<Limit>> limits_;  // by database
+  struct Lock {
+    int pid = 0;
+    unsigned count = 0;
+  };
+  void freed(const std::pair<std::string, std::string>& key);
+  std::map<std::pair<std::string, std::string>, Lock> locks_;  // by database and key
+  std::uint64_t sequence_ = 0;
   int next_pid_ = 100;
   std::map<int, std::weak_ptr<Link>> cancels_;  // the last request for each
 };

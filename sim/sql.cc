@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/bytes.h"
+#include "sql_words.h"
 
 namespace pgw::sim {
 
@@ -15,16 +16,33 @@ const std::vector<Setting> kSettings = {
     {"extra_float_digits", "1", false}, {"statement_timeout", "0", false},
 };
 
+namespace {
+constexpr Setting kRole = {"role", "none", false};
+}
+
 const Setting* find_setting(std::string_view name) {
   const std::string wanted = lowered(name);
+  if (wanted == kRole.name) return &kRole;
   for (const Setting& s : kSettings)
     if (lowered(s.name) == wanted) return &s;
   return nullptr;
 }
 
+bool is_custom(std::string_view setting) { return setting.contains('.'); }
+
+std::string setting_name(std::string_view name) {
+  if (is_custom(name)) return lowered(name);
+  const Setting* s = find_setting(name);
+  return s ? s->name : "";
+}
+
 bool ends_transaction(Kind kind) {
   return kind == Kind::commit || kind == Kind::rollback || kind == Kind::rollback_to;
 }
+
+int placeholders(const Statement& s) { return s.kind == Kind::echo ? s.params : 0; }
+
+bool is_of_session(Kind kind) { return kind >= Kind::current_setting; }
 
 bool returns_rows(Kind kind) {
   switch (kind) {
@@ -37,6 +55,20 @@ bool returns_rows(Kind kind) {
     case Kind::show:
     case Kind::set_config:
     case Kind::nothing:
+    case Kind::current_setting:
+    case Kind::lock:
+    case Kind::try_lock:
+    case Kind::unlock:
+    case Kind::unlock_all:
+    case Kind::count:
+    case Kind::fetch:
+    case Kind::execute:
+    case Kind::notify_call:
+    case Kind::channels:
+    case Kind::nextval:
+    case Kind::currval:
+    case Kind::lastval:
+    case Kind::inspect:
       return true;
     default:
       return false;
@@ -112,10 +144,10 @@ std::string render(const Statement& s) {
       return fmt::format("ALTER TABLE \"{}\" ADD COLUMN x text", s.name);
     case Kind::set_config: {
       std::string out = "SELECT ";
-      for (const auto& [name, value] : s.sets) {
+      for (const auto& [name, value, local] : s.sets) {
         if (out.size() > 7) out += ", ";
-        out += fmt::format("pg_catalog.set_config('{}',{},false)", name,
-                           value ? fmt::format("'{}'", *value) : "NULL");
+        out += fmt::format("pg_catalog.set_config('{}',{},{})", name,
+                           value ? fmt::format("'{}'", *value) : "NULL", local);
       }
       return out;
     }
@@ -123,8 +155,9 @@ std::string render(const Statement& s) {
       return "SELECT 1";
     case Kind::replicate:
       return fmt::format("START_REPLICATION '{}' {}", s.token, s.rows);
+    default:
+      return render_session(s);
   }
-  return "";
 }
 
 std::string render(const std::vector<Statement>& statements) {
@@ -138,86 +171,14 @@ std::string render(const std::vector<Statement>& statements) {
 
 namespace {
 
-// A token of the text: word, number, 'string', "name", or one sign.
-struct Word {
-  char sort = 0;  // w n s q p
-  std::string text;
-  bool is(std::string_view lower) const { return sort == 'w' && text == lower; }
-  bool sign(char c) const { return sort == 'p' && text[0] == c; }
-};
-
-bool wordy(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '$' || c == '.';
-}
-
-// A quoted piece whose opening quote is at `at`; false when it does not end.
-bool quoted(std::string_view text, std::size_t& at, Word& word) {
-  const char quote = text[at++];
-  word.sort = quote == '"' ? 'q' : 's';
-  for (; at < text.size(); ++at) {
-    if (text[at] == quote) {
-      if (at + 1 >= text.size() || text[at + 1] != quote) return ++at, true;
-      ++at;
-    }
-    word.text += text[at];
-  }
-  return false;
-}
-
-std::optional<std::vector<Word>> words(std::string_view text) {
-  std::vector<Word> out;
-  for (std::size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    if (c == ' ' || c == '\n' || c == '\t' || c == '\r') {
-      ++at;
-      continue;
-    }
-    if (text.substr(at).starts_with("/*")) {
-      const std::size_t end = text.find("*/", at);
-      if (end == std::string_view::npos) return std::nullopt;
-      at = end + 2;
-      continue;
-    }
-    Word word;
-    if (c == '\'' || c == '"') {
-      if (!quoted(text, at, word)) return std::nullopt;
-    } else if (wordy(c)) {
-      word.sort = c >= '0' && c <= '9' ? 'n' : 'w';
-      while (at < text.size() && wordy(text[at])) word.text += lowered(text[at++]);
-      if (word.text == "e" && at < text.size() && text[at] == '\'') {
-        word.text.clear();
-        if (!quoted(text, at, word)) return std::nullopt;
-      }
-    } else {
-      word.sort = 'p';
-      word.text = c;
-      ++at;
-    }
-    out.push_back(std::move(word));
-  }
-  return out;
-}
-
-using Words = std::vector<Word>;
-
-std::uint32_t number(const Word& w) {
-  std::uint32_t value = 0;
-  std::from_chars(w.text.data(), w.text.data() + w.text.size(), value);
-  return value;
-}
-
-// SELECT set_config('name', 'value', false)[, set_config(...)]
+// SELECT set_config('name', 'value' or NULL, false or true)[, set_config(...)]
 std::optional<Statement> parse_set_config(const Words& w) {
   Statement s{Kind::set_config};
   for (std::size_t at = 1; at < w.size(); at += 9) {
     if (at + 7 >= w.size() || !w[at].text.ends_with("set_config") || !w[at + 7].sign(')'))
       return std::nullopt;
-    if (w[at + 4].is("null")) {
-      s.sets.emplace_back(w[at + 2].text, std::nullopt);
-    } else {
-      s.sets.emplace_back(w[at + 2].text, w[at + 4].text);
-    }
+    s.sets.push_back({w[at + 2].text, w[at + 4].text, w[at + 6].is("true")});
+    if (w[at + 4].is("null")) s.sets.back().value.reset();
   }
   return s;
 }
@@ -291,6 +252,7 @@ std::optional<Statement> parse_one(const Words& w) {
   const std::string& verb = w[0].text;
   const std::size_t n = w.size();
   if (w[0].sort != 'w') return std::nullopt;
+  if (auto session = parse_session(w)) return session;
   if (verb == "select") return parse_select(w);
   if (verb == "set") return parse_set(w);
   if (verb == "start_replication" && n == 3)
@@ -323,6 +285,7 @@ std::optional<Statement> parse_one(const Words& w) {
 }  // namespace
 
 std::optional<std::vector<Statement>> parse(std::string_view text) {
+  if (auto asked = parse_inspection(text)) return std::vector{std::move(*asked)};
   const auto all = words(text);
   if (!all) return std::nullopt;
   std::vector<Statement> out;

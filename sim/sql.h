@@ -42,29 +42,70 @@ enum class Kind : std::uint8_t {
   set_config,
   nothing,
   replicate,
+  // What a session keeps: sql_session.cc.
+  current_setting,
+  do_set,  // a DO block that calls set_config
+  lock,
+  try_lock,
+  unlock,
+  unlock_all,
+  create_temp,
+  insert_temp,
+  count,
+  drop,
+  declare,
+  fetch,
+  close_cursor,
+  close_all,
+  prepare,
+  execute,
+  listen,
+  unlisten,
+  unlisten_all,
+  notify,
+  notify_call,
+  channels,
+  nextval,
+  currval,
+  lastval,
+  discard_temp,
+  discard_sequences,
+  discard_plans,
+  inspect,  // the pooler asks what the session holds
+};
+
+struct Assignment {
+  std::string name;
+  std::optional<std::string> value;  // none: NULL, which resets it
+  bool local = false;
+  bool operator==(const Assignment&) const = default;
 };
 
 struct Statement {
   Kind kind = Kind::empty;
   std::string token{};     // "c17.42": who asked, and its which request
-  std::string name{};      // of a setting, savepoint, prepared statement or table
-  std::string value{};     // of a setting
-  std::uint32_t rows = 0;  // big, copy_out, replicate; milliseconds of sleep
-  std::uint32_t size = 0;  // bytes per row of big
-  int params = 0;          // $1 .. of echo
-  // set_config: all calls of the list; no value: as RESET
-  std::vector<std::pair<std::string, std::optional<std::string>>> sets{};
+  std::string name{};      // of a setting, savepoint, prepared statement, table, channel, lock, ...
+  std::string value{};     // of a setting; the argument of execute
+  std::uint32_t rows = 0;  // big, copy_out, replicate, declare, fetch; milliseconds of sleep
+  std::uint32_t size = 0;  // bytes per row of big and declare
+  int params = 0;          // $1 .. of echo, prepare, execute; create_temp: 1 is ON COMMIT DROP
+  std::vector<Assignment> sets{};  // set_config: all calls of the list; inspect: names
   bool operator==(const Statement&) const = default;
 };
 
 std::string render(const Statement& statement);
 std::string render(const std::vector<Statement>& statements);
 
+// The query behind a DECLARE or PREPARE.
+Statement inner(const Statement& statement);
+
 // Empty optional: a syntax error. An empty list: an empty query.
 std::optional<std::vector<Statement>> parse(std::string_view text);
 
 bool ends_transaction(Kind kind);  // what an aborted transaction block still takes
 bool returns_rows(Kind kind);
+int placeholders(const Statement& statement);  // $1 .. in its text, outside of another statement
+bool is_of_session(Kind kind);                 // from current_setting on
 
 // The settings that the scripted PostgreSQL knows.
 struct Setting {
@@ -73,7 +114,10 @@ struct Setting {
   bool reported;
 };
 extern const std::vector<Setting> kSettings;
-const Setting* find_setting(std::string_view name);
+const Setting* find_setting(std::string_view name);  // role, too, which is none of kSettings
+// The name as PostgreSQL writes it, also of a custom setting; empty: there is no such setting.
+std::string setting_name(std::string_view name);
+bool is_custom(std::string_view setting);
 using Values = std::map<std::string, std::string>;
 
 // What a row of a big result looks like.

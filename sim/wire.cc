@@ -90,6 +90,13 @@ std::string data_row(const std::vector<std::string>& cells) {
   return out.take();
 }
 
+std::string row_with_nulls(const std::vector<std::optional<std::string>>& cells) {
+  Body body;
+  body.u16(static_cast<int>(cells.size()));
+  for (const auto& cell : cells) cell ? body.counted(*cell) : body.u32(~0u);
+  return body.take();
+}
+
 std::string error_body(std::string_view severity, std::string_view sqlstate, std::string_view text,
                        std::string_view routine) {
   Body out;

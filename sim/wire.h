@@ -81,6 +81,7 @@ struct Column {
 };
 std::string row_description(const std::vector<Column>& columns);
 std::string data_row(const std::vector<std::string>& cells);
+std::string row_with_nulls(const std::vector<std::optional<std::string>>& cells);
 std::string error_body(std::string_view severity, std::string_view sqlstate, std::string_view text,
                        std::string_view routine = "");
 // The field of this letter of an ErrorResponse or NoticeResponse; empty when it is not there.
