@@ -77,6 +77,8 @@ void Client::connect() {
   reported_.clear();
   has_key_ = false;
   status_ = 'I';
+  between_ = true;
+  off_board();
   in_flight_ = 0;
   cancels_out_ = 0;
   wants_to_leave_ = false;
@@ -185,6 +187,7 @@ void Client::check_parameters() {
 
 void Client::ready(const Message& m) {
   if (m.type == 'S') return on_parameter(m);
+  if (m.type == 'A') return on_notification(m);
   const Reply* wanted = model_.expected();
   if (m.type == 'E' && (!wanted || wanted->type != 'E' || !model_.matches(m)))
     return on_error(m, wanted);
@@ -199,11 +202,14 @@ void Client::ready(const Message& m) {
                             wanted->sqlstate, wanted->rows.token));
   }
   if (wanted->fatal) stage_ = Stage::condemned;
+  check_lock(*wanted, m);
   model_.pop();
+  between_ = (m.type == 'Z' && m.body == "I") || (m.type == 'E' && model_.status() == 'I');
   ++answered_;
   if (m.type == 'Z') {
     status_ = m.body[0];
     check_parameters();
+    tell_ready();
   }
   after_reply();
 }
@@ -230,15 +236,17 @@ void Client::on_error(const Message& m, const Reply* wanted) {
     if (!may_break() || !of_faults) fail(fmt::format("unexpected {}", readable(m, false)));
     return;
   }
-  if (wanted &&
-      ((wanted->or_stale && code == "0A000") || (wanted->or_aborted && code == "25P02"))) {
+  if (wanted && ((wanted->or_stale && code == "0A000") || (wanted->or_aborted && code == "25P02") ||
+                 (!wanted->or_code.empty() && wanted->or_code == code))) {
     model_.interrupted();
+    between_ = model_.status() == 'I';
     return after_reply();
   }
   const bool cancelled = code == "57014" && cancels_out_ > 0;
   if ((wanted || model_.in_copy()) && (cancelled || (may_break() && rules_.pooled && of_faults))) {
     if (cancelled) --cancels_out_;
     model_.interrupted();
+    between_ = model_.status() == 'I';
     return after_reply();
   }
   fail(fmt::format("unexpected {}, wanted {} {}", readable(m, false), wanted ? wanted->type : '-',
@@ -248,6 +256,7 @@ void Client::on_error(const Message& m, const Reply* wanted) {
 void Client::on_end(const Error& why) {
   sim_.trace("c{} end: {}", plan_.number, why.what());
   stream_.reset();
+  off_board();
   if (stage_ == Stage::condemned && plan_.refused) {
     stage_ = Stage::finished;
     return;

@@ -23,6 +23,7 @@ struct Rules {
   // Passwords change in mid-run: a client may hold the old one, or the new one too early.
   bool new_passwords = false;
   const struct Drain* drain = nullptr;
+  class Board* board = nullptr;
 };
 
 // The pooler's end, if it comes to that.
@@ -83,6 +84,14 @@ class Client final : public net::StreamSink {
   void on_error(const Message& message, const Reply* wanted);
   void on_parameter(const Message& message);
   void check_parameters();
+  // client_session.cc
+  void tell_board(const Request& request);
+  void tell_ready();
+  void off_board();
+  void check_lock(const Reply& reply, const Message& message);
+  void on_notification(const Message& message);
+  bool awaits_notifications();
+
   void act();
   void send_batch();
   void send(const std::vector<Request>& requests);
@@ -110,7 +119,9 @@ class Client final : public net::StreamSink {
   Framer framer_{false};
   bool ssl_answer_due_ = false;
   bool settled_ = false;
-  char status_ = 'I';  // of the last ReadyForQuery
+  char status_ = 'I';     // of the last ReadyForQuery
+  bool between_ = false;  // nothing but ReadyForQuery or an error has come last: no transaction
+  Time busy_since_{};     // when it sent after a time with nothing to wait for
   std::optional<Prover> prover_;
   Values reported_;
   std::uint32_t pid_ = 0;

@@ -31,14 +31,16 @@ void Client::send_batch() {
 
 void Client::send(const std::vector<Request>& requests) {
   std::string bytes;
+  if (model_.idle()) busy_since_ = sim_.now();
   for (const Request& r : requests) {
+    tell_board(r);
     std::string one = encode(r);
     if (sim_.tracing()) sim_.trace("c{} {}", plan_.number, readable({one[0], one.substr(5)}, true));
     bytes += one;
     model_.push(r);
     ahead_.push(r);
+    ahead_.run_ahead();
   }
-  ahead_.run_ahead();
   if (random_.chance(plan_.vanishes)) {  // in the middle of a message
     bytes.resize(random_.below(bytes.size() + 1));
     stream_->send(bytes);
@@ -63,6 +65,8 @@ void Client::leave() {
     if (stream_ && model_.idle()) wait(plan_.think_most);
     return;
   }
+  if (!open && awaits_notifications()) return;
+  off_board();
   settled_ = !open;
   sim_.trace("c{} leaves", plan_.number);
   stage_ = Stage::finished;
@@ -76,6 +80,7 @@ void Client::leave() {
 // Goes without a word: a reset, an orderly end in the middle of something, or silence.
 void Client::vanish() {
   sim_.trace("c{} vanishes", plan_.number);
+  off_board();
   switch (random_.below(4)) {
     case 0:
       link_->break_now();

@@ -48,6 +48,15 @@ bool Model::matches(const Message& m) {
     if (r.type == 'd') return m.body == copy_row(r.rows, r.from);
     return m.body == data_row({big_row(r.rows, r.from)});
   }
+  if (r.type == 'A') return m.body.substr(std::min<std::size_t>(4, m.body.size())) == r.body;
+  matched_ = m.body;
+  if (r.learn == 'n') {  // any number that it has not had before
+    Reader in(m.body);
+    const bool one = in.u16() == 1;
+    const std::string cell = in.raw(in.u32());
+    return one && in.ok() && !cell.empty() && cell.find_first_not_of("0123456789") == cell.npos &&
+           !own_numbers_.contains(cell);
+  }
   return m.body == r.body || std::ranges::find(r.others, m.body) != r.others.end();
 }
 
@@ -58,7 +67,7 @@ bool Model::aborted_alike(const std::string& got, const std::string& wanted) con
   const auto one_of = [](const std::string& code) {
     return code == "25P02" || code == "26000" || code == "42P05" || code == "08P01";
   };
-  return promise_ == Promise::transaction && before_.block == 'E' && one_of(got) && one_of(wanted);
+  return shared() && before_.block == 'E' && one_of(got) && one_of(wanted);
 }
 
 void Model::pop() {
@@ -67,6 +76,13 @@ void Model::pop() {
     ++r.from;
     --r.count;
     return;
+  }
+  if (r.learn == 'l' && matched_ == data_row({"t"})) ++state_.locks[r.about];
+  if (r.learn == 'n') {
+    Reader in(matched_);
+    in.u16();
+    state_.value = in.raw(in.u32());
+    own_numbers_.insert(*state_.value);
   }
   replies_.pop_front();
 }
@@ -151,7 +167,13 @@ void Model::end_simple() {
   ready();
 }
 
-void Model::ready() { add('Z', std::string(1, state_.block)); }
+void Model::ready() {
+  if (state_.block == 'I') {
+    for (const auto& [channel, payload] : std::exchange(state_.arrivals, {}))
+      if (state_.listens.contains(channel)) add('A', Body().text(channel).text(payload).take());
+  }
+  add('Z', std::string(1, state_.block));
+}
 
 bool Model::aborted(const Statement& s) const {
   return state_.block == 'E' && !ends_transaction(s.kind);
@@ -220,7 +242,8 @@ void Model::on_parse(const Request& r) {
   p.empty = real.empty();
   if (!p.empty) p.statement = real[0];
   if (!p.empty && aborted(p.statement)) return error("25P02");
-  for (int i = 0; i < p.statement.params; ++i) {
+  if (!p.empty && lacks_relation(p.statement)) return error("42P01");
+  for (int i = 0; i < placeholders(p.statement); ++i) {
     const auto at = static_cast<std::size_t>(i);
     p.types.push_back(at < r.types.size() && r.types[at] != 0 ? r.types[at] : 25);
   }
@@ -238,7 +261,7 @@ bool Model::stale(const Prepared& p) const {
 
 // Could the plan be stale on some server, for all that a client of transaction mode can know?
 bool Model::touched(const Prepared& p) const {
-  return promise_ == Promise::transaction && !p.empty && p.statement.kind == Kind::table &&
+  return shared() && !p.empty && p.statement.kind == Kind::table &&
          altered_.contains(p.statement.name);
 }
 
@@ -251,6 +274,7 @@ void Model::on_bind(const Request& r) {
   if (!p.empty && aborted(p.statement)) return error("25P02");
   if (!r.portal.empty() && state_.portals.contains(r.portal)) return error("42P03");
   if (stale(p) && !touched(p)) return error("0A000");
+  if (!p.empty && lacks_relation(p.statement)) return error("42P01");
   state_.portals[r.portal] = {p, r.params, r.format, 0, false};
   add('2');
   replies_.back().or_stale = touched(p);
@@ -270,7 +294,7 @@ void Model::on_describe(const Request& r) {
     p = &it->second.prepared;
     format = it->second.format;
   }
-  const bool has_rows = !p->empty && returns_rows(p->statement.kind);
+  const auto has_rows = p->empty ? std::nullopt : shape(p->statement);
   if (has_rows && state_.block == 'E') return error("25P02");
   if (r.what == 'S') {
     if (stale(*p) && !touched(*p)) return error("0A000");
@@ -279,10 +303,10 @@ void Model::on_describe(const Request& r) {
     for (const std::uint32_t type : p->types) body.u32(type);
     add('t', body.take());
     replies_.back().or_stale = touched(*p);
-    replies_.back().or_aborted = promise_ == Promise::transaction && before_.block == 'E';
+    replies_.back().or_aborted = shared() && before_.block == 'E';
   }
   if (!has_rows) return add('n');
-  add('T', row_description(columns(p->statement, format)));
+  add('T', row_description(columns(*has_rows, format)));
 }
 
 void Model::on_execute(const Request& r) {

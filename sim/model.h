@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "request.h"
@@ -29,12 +30,18 @@ struct Reply {
   bool or_aborted = false;
   bool fatal = false;     // E: the connection ends with it
   bool or_stale = false;  // "cached plan must not change result type" would be right as well
+  std::string or_code{};  // an error with this SQLSTATE would be right as well
+  // D: the answer is only known when it is there, and matters: 'l' did the session get this lock,
+  // 'n' the next value of the sequence.
+  char learn = 0;
+  std::string about{};
 };
 
 class Model {
  public:
-  // What is promised: all of PostgreSQL's session, or what transaction mode keeps of it.
-  enum class Promise : std::uint8_t { session, transaction };
+  // What is promised: PostgreSQL itself; all of its session (start-up parameters are settings of
+  // it); what transaction mode keeps of it; the whole session, but on servers that change.
+  enum class Promise : std::uint8_t { direct, session, transaction, whole };
 
   void start(Values initial, Promise promise);
   void push(Request request) { requests_.push_back(std::move(request)); }
@@ -65,6 +72,15 @@ class Model {
   // The request that is being answered, for messages.
   std::string current() const;
 
+  // model_session.cc
+  using Note = std::pair<std::string, std::string>;  // channel, payload
+  const Statement* statement(const std::string& name) const;
+  const std::set<std::string>& listens() const { return state_.listens; }
+  std::set<std::string> locks() const;
+  // Could the session have a lock that others want, too?
+  bool may_hold_locks() const { return state_.maybe_locked || !state_.locks.empty(); }
+  std::vector<Note> take_published() { return std::exchange(state_.published, {}); }
+
  private:
   struct Prepared {
     bool empty = false;
@@ -79,11 +95,24 @@ class Model {
     std::uint32_t row = 0;
     bool spent = false;
   };
+  struct Temporary {
+    unsigned rows = 0;
+    bool fleeting = false;  // ON COMMIT DROP
+  };
+  struct Cursor {
+    Statement query;
+    std::uint32_t row = 0;
+    unsigned serial = 0;  // 0: of an earlier transaction
+  };
   struct Mark {
     std::string name;
     Values session;
     Values local;
     std::map<std::string, int> tables;
+    std::map<std::string, Temporary> temporary;
+    std::vector<Statement> wishes;
+    std::vector<Note> notes;
+    unsigned serial;
   };
   struct State {
     char block = 'I';
@@ -102,14 +131,41 @@ class Model {
     std::map<std::string, Prepared> prepared;
     std::map<std::string, Portal> portals;
     std::deque<Statement> pending;
-    std::set<std::string> unknown;  // settings that transaction mode need not have kept
+    std::set<std::string> placeholders;  // custom settings that were set once
+    std::map<std::string, Temporary> temporary;
+    std::map<std::string, Cursor> cursors;
+    unsigned serial = 1;  // of the next cursor
+    std::map<std::string, unsigned> locks;
+    bool maybe_locked = false;
+    std::set<std::string> listens;
+    std::vector<Statement> wishes;     // LISTEN and UNLISTEN, until the commit
+    std::vector<Note> notes;           // NOTIFY, until the commit
+    std::vector<Note> arrivals;        // its own, until ReadyForQuery
+    std::vector<Note> published;       // committed
+    std::optional<std::string> value;  // of the sequence; empty: not known yet
+    std::set<std::string> unknown;     // settings that transaction mode need not have kept
   };
 
+  static std::string session_column(Kind kind);
   void step(const Request& request);
   void step_statement(const Statement& s, Portal* portal, std::uint32_t limit);
   void step_utility(const Statement& s);
   void step_transaction(const Statement& s);
   void step_setting(const Statement& s);
+  void reset(const std::string& setting);
+  void reset_all();
+  void set_config(const Statement& s, bool described);
+  void step_session(const Statement& s, bool described);
+  void step_lock(const Statement& s);
+  bool session_utility(const Statement& s);
+  void forget_session();
+  void committed();
+  bool lacks_relation(const Statement& s) const;
+  std::optional<Statement> shape(const Statement& s) const;
+  Mark mark(std::string name) const;
+  bool exact() const { return promise_ == Promise::direct || promise_ == Promise::whole; }
+  // Prepared statements are the pooler's own affair.
+  bool shared() const { return promise_ == Promise::transaction || promise_ == Promise::whole; }
   void on_query(const Request& r);
   void on_parse(const Request& r);
   void on_bind(const Request& r);
@@ -130,6 +186,7 @@ class Model {
   bool aborted(const Statement& s) const;
   bool aborted_alike(const std::string& got, const std::string& wanted) const;
   std::string value(const std::string& setting) const;
+  std::optional<std::string> custom(const std::string& setting) const;
   std::vector<Column> columns(const Statement& s, int format) const;
   bool stale(const Prepared& p) const;
   bool touched(const Prepared& p) const;
@@ -139,6 +196,8 @@ class Model {
   Values initial_;
   std::map<std::string, std::set<std::string>> own_values_;  // all that this client has ever set
   std::set<std::string> altered_;
+  std::set<std::string> own_numbers_;  // that nextval gave it
+  std::string matched_;                // the last body that did
   std::deque<Request> requests_;
   std::deque<Reply> replies_;
   std::optional<Request> answering_;

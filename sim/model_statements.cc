@@ -10,13 +10,17 @@ namespace pgw::sim {
 void Model::begin_any() {
   if (state_.open) return;
   state_.open = true;
-  state_.marks.assign(1, {"", state_.session, {}, state_.tables});
+  state_.marks.assign(1, mark(""));
 }
 
 void Model::restore(const Mark& mark) {
   state_.session = mark.session;
   state_.local = mark.local;
   state_.tables = mark.tables;
+  state_.temporary = mark.temporary;
+  state_.wishes = mark.wishes;
+  state_.notes = mark.notes;
+  std::erase_if(state_.cursors, [&](const auto& one) { return one.second.serial >= mark.serial; });
 }
 
 // The end of a transaction of either kind.
@@ -33,18 +37,21 @@ void Model::end_any(bool keep) {
   s.local.clear();
   s.marks.clear();
   s.portals.clear();
+  committed();
 }
 
 std::string Model::value(const std::string& setting) const {
   const auto local = state_.local.find(setting);
   if (local != state_.local.end()) return local->second;
   const auto it = state_.session.find(setting);
-  return it == state_.session.end() ? std::string() : it->second;
+  if (it != state_.session.end()) return it->second;
+  const Setting* known = find_setting(setting);
+  return known ? known->initial : "";
 }
 
 std::vector<std::string> Model::possible(const std::string& setting) const {
   std::vector<std::string> out{value(setting)};
-  if (!state_.unknown.contains(setting)) return out;
+  if (exact() || !state_.unknown.contains(setting)) return out;
   if (const auto it = initial_.find(setting); it != initial_.end()) out.push_back(it->second);
   if (const Setting* s = find_setting(setting)) out.emplace_back(s->initial);
   const auto it = own_values_.find(setting);
@@ -72,11 +79,13 @@ std::vector<Column> Model::columns(const Statement& s, int format) const {
     const Setting* setting = find_setting(s.name);
     add_column(setting ? setting->name : s.name);
   } else {
-    add_column(s.kind == Kind::big      ? "line"
-               : s.kind == Kind::sleep  ? "pg_sleep"
-               : s.kind == Kind::error  ? "error"
-               : s.kind == Kind::notice ? "notice"
-                                        : "?column?");
+    add_column(s.kind == Kind::big          ? "line"
+               : s.kind == Kind::sleep      ? "pg_sleep"
+               : s.kind == Kind::error      ? "error"
+               : s.kind == Kind::notice     ? "notice"
+               : s.kind == Kind::set_config ? "set_config"
+               : is_of_session(s.kind)      ? session_column(s.kind)
+                                            : "?column?");
   }
   return out;
 }
@@ -86,6 +95,9 @@ void Model::step_statement(const Statement& s, Portal* portal, std::uint32_t lim
   begin_any();
   if (s.kind == Kind::error) return error("22012");
   if (s.kind == Kind::show && !find_setting(s.name)) return error("42704");
+  if (lacks_relation(s)) return error("42P01");
+  if (s.kind == Kind::set_config) return set_config(s, portal != nullptr);
+  if (is_of_session(s.kind)) return step_session(s, portal != nullptr);
   if (returns_rows(s.kind)) return rows(s, portal, limit);
   if (s.kind == Kind::copy_out) {
     add('H', Body().u8(0).u16(1).u16(0).take());
@@ -147,9 +159,7 @@ void Model::step_utility(const Statement& s) {
       if (state_.block != 'I' || state_.several) return error("25001");
       state_.prepared.clear();
       state_.portals.clear();
-      for (const Setting& x : kSettings) state_.unknown.insert(x.name);
-      state_.session = initial_;
-      state_.local.clear();
+      forget_session();
       return done("DISCARD ALL");
     case Kind::set:
     case Kind::set_local:
@@ -164,16 +174,12 @@ void Model::step_utility(const Statement& s) {
 void Model::step_setting(const Statement& s) {
   State& st = state_;
   if (s.kind == Kind::reset_all) {
-    // What a client gets back by it is its start-up value or the server's own: see
-    // docs/architecture.md.
-    for (const Setting& x : kSettings) st.unknown.insert(x.name);
-    st.session = initial_;
-    st.local.clear();
+    reset_all();
     return done("RESET");
   }
-  const Setting* setting = find_setting(s.name);
-  if (!setting) return error("42704");
-  const std::string name = setting->name;
+  const std::string name = setting_name(s.name);
+  if (name.empty()) return error("42704");
+  if (is_custom(name)) st.placeholders.insert(name);
   if (s.kind == Kind::set_local) {
     if (st.block == 'I' && !st.several) replies_.push_back({'N', "", "25P01"});
     st.local[name] = s.value;
@@ -182,7 +188,7 @@ void Model::step_setting(const Statement& s) {
   }
   st.local.erase(name);
   if (s.kind == Kind::reset) {
-    st.session[name] = initial_[name];
+    reset(name);
     st.unknown.insert(name);
     return done("RESET");
   }
@@ -212,7 +218,7 @@ void Model::step_transaction(const Statement& s) {
     }
     case Kind::savepoint:
       if (!need_block()) return;
-      st.marks.push_back({s.name, st.session, st.local, st.tables});
+      st.marks.push_back(mark(s.name));
       return done("SAVEPOINT");
     case Kind::release:
     case Kind::rollback_to: {

@@ -2,50 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "script_requests.h"
+
 namespace pgw::sim {
-
-namespace {
-
-Request message(char type) {
-  Request r;
-  r.type = type;
-  return r;
-}
-
-Request query(std::vector<Statement> statements) {
-  Request r = message('Q');
-  r.statements = std::move(statements);
-  return r;
-}
-
-Request parse_request(std::string name, std::vector<Statement> statements) {
-  Request r = message('P');
-  r.statement = std::move(name);
-  r.statements = std::move(statements);
-  return r;
-}
-
-Request on_name(char type, char what, std::string name) {
-  Request r = message(type);
-  r.what = what;
-  (what == 'S' ? r.statement : r.portal) = std::move(name);
-  return r;
-}
-
-Request execute(std::string portal, std::uint32_t limit) {
-  Request r = message('E');
-  r.portal = std::move(portal);
-  r.limit = limit;
-  return r;
-}
-
-Statement named_statement(Kind kind, std::string name) { return {kind, "", std::move(name)}; }
-
-}  // namespace
 
 std::string Script::token() { return fmt::format("c{}.{}", taste_.client, ++counter_); }
 
-void Script::new_session(int attempt) { table_ = fmt::format("tab_{}_{}", taste_.client, attempt); }
+void Script::new_session(int attempt) {
+  table_ = fmt::format("tab_{}_{}", taste_.client, attempt);
+  own_key_ = std::to_string(1000 * (taste_.client + 1) + attempt);
+}
 
 Statement Script::echo() {
   Statement s{Kind::echo, token()};
@@ -136,6 +102,7 @@ Statement Script::in_block(const Model& ahead) {
 
 std::vector<Request> Script::batch(const Model& ahead) {
   if (ahead.in_copy()) return in_copy(ahead);
+  if (taste_.session > 0 && session_random_.chance(taste_.session)) return session_batch(ahead);
   const std::size_t n = random_.below(100);
   if (n < 30) return simple(ahead);
   if (n < 45) return extended(ahead);

@@ -19,11 +19,13 @@ class Script {
     bool settings = true;
     bool sync_in_copy = false;  // legal and ignored, but not when a cancel may end the COPY before
     bool ddl = true;
+    unsigned session = 0;  // chance per thousand of a batch about what a session keeps
     std::uint32_t big_rows = 40;
     std::uint32_t big_size = 2000;
   };
 
-  Script(Taste taste, Random random) : taste_(taste), random_(random) {}
+  Script(Taste taste, Random random)
+      : taste_(taste), random_(random), session_random_(random.next() ^ 0x5E55'5E55'5E55'5E55ULL) {}
 
   // The next requests. They end with something that brings an answer.
   std::vector<Request> batch(const Model& ahead);
@@ -48,6 +50,10 @@ class Script {
   std::vector<Request> in_copy(const Model& ahead);
   std::vector<Request> mistakes(const Model& ahead);
   std::vector<Request> ddl(const Model& ahead);
+  // script_session.cc
+  Statement of_session(const Model& ahead);
+  Statement lock_statement(const Model& ahead);
+  std::vector<Request> session_batch(const Model& ahead);
   void bind_execute(std::vector<Request>& out, const std::string& name, int params,
                     const Model& ahead);
   void finish(std::vector<Request>& out);
@@ -55,6 +61,9 @@ class Script {
 
   Taste taste_;
   Random random_;
+  Random session_random_;  // of its own, so that seeds from before keep their meaning
+  bool may_wait_ = false;  // no statement of this batch is about a lock that others want
+  std::string own_key_;    // of a lock that nobody else wants
   int counter_ = 0;
   std::string table_ = "tab";
   std::vector<std::string> names_{"s1", "s2", "stmt_a", "__asyncpg_1", "S_1"};

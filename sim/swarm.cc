@@ -22,6 +22,7 @@ struct Options {
   std::uint64_t from = 1;
   std::uint64_t to = 200;
   bool direct = false;
+  bool whole = pgw::sim::kWholeSessions;
   bool trace = false;
   bool verbose = false;
   unsigned jobs = 2;
@@ -33,10 +34,11 @@ struct Counts {
 };
 
 [[noreturn]] void usage(std::string_view what) {
-  fmt::print(stderr,
-             "swarm: {}\nusage: swarm [--seeds A..B | --seed N] [--direct] [--trace] [--verbose] "
-             "[--jobs N]\n",
-             what);
+  fmt::print(
+      stderr,
+      "swarm: {}\nusage: swarm [--seeds A..B | --seed N] [--direct] [--whole-sessions] [--trace] "
+      "[--verbose] [--jobs N]\n",
+      what);
   std::exit(2);
 }
 
@@ -59,6 +61,8 @@ Options options(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (word == "--direct")
       out.direct = true;
+    else if (word == "--whole-sessions")
+      out.whole = true;
     else if (word == "--trace")
       out.trace = true;
     else if (word == "--verbose")
@@ -80,9 +84,14 @@ Options options(int argc, char** argv) {
   return out;
 }
 
+std::string flags(const Options& o) {
+  return std::string(o.direct ? "--direct " : "") +
+         (o.whole && !pgw::sim::kWholeSessions ? "--whole-sessions " : "");
+}
+
 bool run_one(const Options& o, std::uint64_t seed) {
   const auto begin = std::chrono::steady_clock::now();
-  pgw::sim::World world(seed, o.direct);
+  pgw::sim::World world(seed, o.direct, o.whole);
   if (o.trace) {
     world.simulation().trace_to([](std::string_view line) { fmt::print("{}\n", line); });
   }
@@ -91,7 +100,7 @@ bool run_one(const Options& o, std::uint64_t seed) {
       std::chrono::steady_clock::now() - begin);
   if (!verdict.passed) {
     fmt::print("seed {} FAILED: {}\n  world: {}\n  again: {} {}--seed {} --trace\n", seed,
-               verdict.reason, verdict.summary, o.program, o.direct ? "--direct " : "", seed);
+               verdict.reason, verdict.summary, o.program, flags(o), seed);
   } else if (o.verbose) {
     fmt::print("seed {} passed ({} ms): {}\n", seed, took.count(), verdict.summary);
   }
@@ -131,7 +140,7 @@ Counts share(const Options& o, unsigned job) {
     at += done;
     if (status != 0) {
       fmt::print("seed {} FAILED: the process died (status {})\n  again: {} {}--seed {} --trace\n",
-                 seeds[at], status, o.program, o.direct ? "--direct " : "", seeds[at]);
+                 seeds[at], status, o.program, flags(o), seeds[at]);
       std::fflush(stdout);
       ++counts.failed;
       ++at;

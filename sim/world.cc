@@ -14,7 +14,7 @@ constexpr Time kLimit = Time(2h);            // by then every client must have b
 constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
 }  // namespace
 
-World::World(std::uint64_t seed, bool direct)
+World::World(std::uint64_t seed, bool direct, bool whole)
     : sim_(seed),
       random_(sim_.random.fork()),
       more_random_(seed ^ 0x5EED'5EED'5EED'5EEDULL),
@@ -27,6 +27,7 @@ World::World(std::uint64_t seed, bool direct)
   choose();
   plan.front = plan.ask;
   if (!direct && more_random_.chance(500)) choose_more();
+  choose_sessions(seed, whole);
 }
 
 World::~World() {
@@ -126,6 +127,20 @@ void World::choose_more() {
     if (!c.refused) c.other_password = c.user + "-new";
 }
 
+// What is promised to whom, and who makes use of it.
+void World::choose_sessions(std::uint64_t seed, bool whole) {
+  Random random(seed ^ 0xCAFE'5E55'10A5'0001ULL);
+  const bool used = random.chance(600);
+  for (ClientPlan& c : plan.clients) {
+    const bool transactions = c.promise == Model::Promise::transaction;
+    if (plan.direct) c.promise = Model::Promise::direct;
+    if (transactions && whole) c.promise = Model::Promise::whole;
+    const auto chance =
+        static_cast<unsigned>(random.chance(500) ? random.below(1000) : random.below(200));
+    if (used && (whole || !transactions)) c.taste.session = chance;
+  }
+}
+
 // One way in and another one on; what the pooler is given must be enough for it.
 void World::choose_logins() {
   Random& random = more_random_;
@@ -215,7 +230,7 @@ void World::build() {
     set_limits();
     middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
   }
-  const Rules rules{plan.faults, !plan.direct, plan.new_passwords, &drain_};
+  const Rules rules{plan.faults, !plan.direct, plan.new_passwords, &drain_, &board_};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "board.h"
 #include "client.h"
 #include "hostile.h"
 #include "network.h"
@@ -27,9 +28,13 @@ struct Verdict {
 
 class Middle;  // the pooler in its machine (middle.h)
 
+// Whether the pooler keeps a session whole when its transactions run on several servers.
+inline constexpr bool kWholeSessions = false;
+
 class World {
  public:
-  World(std::uint64_t seed, bool direct);
+  // `whole`: in transaction mode, too, a client has its whole session.
+  World(std::uint64_t seed, bool direct, bool whole = kWholeSessions);
   ~World();
   Verdict run();
   Simulation& simulation() { return sim_; }
@@ -75,6 +80,7 @@ class World {
   void choose();
   void choose_more();
   void choose_logins();
+  void choose_sessions(std::uint64_t seed, bool whole);
   std::vector<std::string> users() const;
   void set_limits();
   void reload();
@@ -93,6 +99,7 @@ class World {
   Random random_;
   Random more_random_;  // for what came later: seeds from before keep most of their meaning
   Drain drain_;
+  Board board_;
   Network network_;
   SimLoop server_loop_;
   SimLoop client_loop_;

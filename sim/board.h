@@ -1,0 +1,55 @@
+// What the clients of a world know of each other: who has which lock, who listens, what was sent.
+// With it they can tell a lock that two have, a notification that nobody sent or that came twice,
+// and one that never came.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model.h"
+#include "net/loop.h"
+
+namespace pgw::sim {
+
+class Board {
+ public:
+  // A client sends this NOTIFY, for the first time or again.
+  void sends(const std::string& database, const Statement& statement);
+  // It may give up what it has, or listen no longer.
+  void uncertain(int client);
+  // All that it has asked for is answered.
+  void settled(int client, const std::string& database, Time now, const Model& model);
+  void gone(int client);
+
+  // Its transaction is committed; what it sent last was sent at this time.
+  void published(const std::string& database, const Model::Note& note, Time sent, Time now);
+  // An error's text, or nothing.
+  std::optional<std::string> heard(int client, const std::string& database,
+                                   const std::string& channel, const std::string& payload);
+  std::optional<std::string> locked(int client, const std::string& database, const std::string& key,
+                                    Time sent) const;
+  // Since when somebody's notification has been on its way to this client.
+  std::optional<Time> owes(int client) const;
+
+ private:
+  struct Sent {
+    std::string database;
+    std::string channel;
+    unsigned times = 0;
+  };
+  struct Member {
+    std::string database;
+    std::map<std::string, Time> locks;     // certainly its own, since then
+    std::map<std::string, Time> channels;  // certainly listened to
+    std::map<std::string, unsigned> heard;
+    std::map<std::string, Time> due;
+  };
+  std::map<std::string, Sent> sent_;  // by payload
+  std::map<int, Member> members_;
+};
+
+}  // namespace pgw::sim
