@@ -53,6 +53,7 @@ class Link : public std::enable_shared_from_this<Link> {
   // What streams do. `side` is 0 for who connected, 1 for who accepted.
   void send(int side, Bytes bytes);
   std::size_t queued(int side) const { return pipes_[at(side)].unsent.size(); }
+  bool unanswered(int side) const { return silent_ && queued(side) > 0; }
   void pause(int side);
   void resume(int side);
   void set_sink(int side, net::StreamSink& sink);

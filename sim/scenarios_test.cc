@@ -359,6 +359,32 @@ TEST_F(Stage, ADrainDoesNotWaitForeverForThoseWhoNeverRead) {
   EXPECT_TRUE(over);
 }
 
+TEST_F(Stage, AHostThatDiesIsNoticedInTwoMinutes) {
+  open_with_postgres();
+  Weather patient;
+  patient.keep_alive = 10h;
+  network.set_weather(5432, patient);
+  network.set_weather(kTransaction, patient);
+  Hand& c = hand(kTransaction);
+  EXPECT_EQ(ask(c, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
+  for (const auto& link : network.links_to(5432)) link->go_silent();
+  c.send(query("SELECT 'c1.2'"));
+  settle(100s);
+  EXPECT_EQ(c.take(), "");
+  settle(50s);
+  EXPECT_EQ(c.take(), "E08006");
+  // A client that dies while it is sent a result keeps its server no longer than that.
+  Hand& dead = hand(kTransaction);
+  dead.take();
+  EXPECT_EQ(ask(dead, query("BEGIN")), "C ZT");
+  dead.send(query("SELECT pg_sleep(5000, 'c2.1')"));
+  settle();
+  for (const auto& link : network.links_to(kTransaction)) link->go_silent();
+  settle(150s);
+  Hand& next = hand(kTransaction);
+  EXPECT_EQ(ask(next, query("SELECT 'c3.1'")), "R K ZI T D C ZI");
+}
+
 TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
   open_with_postgres();
   Hand& c = hand(kTransaction);

@@ -74,6 +74,7 @@ class SimStream final : public net::Stream {
   void pause() override { link_->pause(side_); }
   void resume() override { link_->resume(side_); }
   void shut() override { link_->shut(side_); }
+  bool silent_for(Duration) const override { return link_->unanswered(side_); }
   std::string peer() const override;
   Link& link() { return *link_; }
   const std::shared_ptr<Link>& shared_link() { return link_; }

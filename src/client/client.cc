@@ -339,6 +339,22 @@ void Client::lost(const Error& why, bool told) {
 
 void Client::on_end(const Error& why) { leave(nullptr, false, why.what()); }
 
+// Without a server it keeps nobody waiting, and the system ends it in its time.
+bool Client::silent_too_long(Duration every, Duration limit) {
+  if (!server_ || !stream_->silent_for(every)) {
+    silent_sweeps_ = 0;
+    return false;
+  }
+  ++silent_sweeps_;
+  return limit > 0us && silent_sweeps_ * every >= limit;
+}
+
+void Client::host_is_gone(Duration limit) {
+  if (phase_ == Phase::gone) return;
+  on_end(Error(Code::connection,
+               fmt::format("it acknowledged nothing for {} ms", limit.count() / 1000)));
+}
+
 void Client::end(const Error& why) { leave(&why); }
 
 const std::string& Client::database() const { return pool_.database(); }

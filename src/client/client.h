@@ -43,6 +43,9 @@ class Client final : net::StreamSink, server::Tenant {
   const std::string& database() const;
   // Ends it now.
   void end(const Error& why);
+  // Called every `every`: whether it has a server and its host has been silent for `limit`.
+  bool silent_too_long(Duration every, Duration limit);
+  void host_is_gone(Duration limit);
   std::uint32_t pid() const { return pid_; }
   net::StreamSink& sink() { return *this; }
 
@@ -187,6 +190,7 @@ class Client final : net::StreamSink, server::Tenant {
   std::uint32_t pid_;
   std::uint32_t key_;
   std::uint32_t told_ = 0;           // the version of the profile's reported settings
+  std::uint16_t silent_sweeps_ = 0;
   std::uint16_t leased_groups_ = 0;  // sent since the lease began
   Phase phase_ = Phase::welcoming;
   config::Mode mode_;

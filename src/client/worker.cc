@@ -6,8 +6,8 @@ namespace pgw::client {
 
 namespace {
 
-constexpr unsigned kPidBits = 23;      // a pid is positive: 8 bits of worker, 23 of client
-constexpr Duration kSweepEvery = 10s;  // for pools that nobody uses any more
+constexpr unsigned kPidBits = 23;            // a pid is positive: 8 bits of worker, 23 of client
+constexpr Duration kSweepEvery = 10s;        // for pools that nobody uses and hosts that are gone
 constexpr Duration kLinger = 2s;
 constexpr Duration kShedEvery = 1s;
 
@@ -149,6 +149,12 @@ server::Pool* Worker::pool_for(const Admission& admission) {
 }
 
 void Worker::sweep() {
+  const Duration limit = settings().tcp_user_timeout;
+  std::vector<Client*> silent;
+  for (auto& [pid, client] : clients_)
+    if (client->silent_too_long(kSweepEvery, limit)) silent.push_back(client.get());
+  for (Client* client : silent) client->host_is_gone(limit);
+  for (auto& [key, pool] : pools_) pool->end_silent(kSweepEvery, limit);
   std::erase_if(pools_, [](const auto& one) { return one.second->unused(); });
   if (!pools_.empty()) loop().arm(sweep_timer_, kSweepEvery);
 }

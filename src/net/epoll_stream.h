@@ -25,6 +25,7 @@ class EpollStream final : public Stream, public Pollable {
   void resume() override;
   void shut() override;
   void expect_bulk(bool on) override;
+  bool silent_for(Duration span) const override { return is_silent(fd_.get(), span); }
   std::string peer() const override;
 
   void on_events(std::uint32_t events) override;

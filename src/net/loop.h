@@ -83,6 +83,9 @@ class Stream {
   // Takes the stream off this loop; `done` is called later on this loop's thread (never from inside
   // this call). No sink is called from now on. The stream dies before `done` is called.
   static void detach(std::unique_ptr<Stream> stream, std::move_only_function<void(Detached)> done);
+  // Bytes were sent, and the peer's kernel has acknowledged nothing at all for at least `span`: its
+  // host or the network is gone. Not so of one that is there and does not read.
+  virtual bool silent_for(Duration /*span*/) const { return false; }
   // The peer, for logs: "127.0.0.1:51234", "unix".
   virtual std::string peer() const = 0;
 

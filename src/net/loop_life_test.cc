@@ -1,14 +1,11 @@
 // What every backend promises: connecting, listening, threads, moving, and dying at any time.
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <chrono>
 #include <thread>
-#include <tuple>
 
 #include "net/loop_fixture.h"
 
@@ -68,34 +65,6 @@ TEST_P(LoopLifeTest, ATakenAddressIsAClearError) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code(), Code::io);
   EXPECT_EQ(refused.error().what(), taken.text() + ": address already in use");
-}
-
-// A host that dies says nothing: without keep-alive its connections would stay for hours. What a
-// listener has, the connections that it accepts inherit.
-TEST_P(LoopLifeTest, KeepAliveIsAsAsked) {
-  if (!tcp()) return;
-  const SocketOptions options{
-      .keepalive_idle = 7s, .keepalive_interval = 3s, .keepalive_probes = 4};
-  const auto check = [](int fd) {
-    const std::tuple<int, int, int> wanted[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
-                                                {IPPROTO_TCP, TCP_KEEPIDLE, 7},
-                                                {IPPROTO_TCP, TCP_KEEPINTVL, 3},
-                                                {IPPROTO_TCP, TCP_KEEPCNT, 4}};
-    for (const auto& [level, option, value] : wanted) {
-      int is = 0;
-      socklen_t size = sizeof is;
-      ASSERT_EQ(getsockopt(fd, level, option, &is, &size), 0);
-      EXPECT_EQ(is, value) << option;
-    }
-  };
-  const auto listening = open_listener(any_address(), options);
-  ASSERT_TRUE(listening.has_value());
-  const Connecting connecting = open_connection(listening->address, options);
-  check(connecting.fd.get());
-  pollfd wait{listening->fd.get(), POLLIN, 0};
-  ASSERT_EQ(poll(&wait, 1, 5000), 1);
-  const Fd accepted(accept4(listening->fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  check(accepted.get());
 }
 
 TEST_P(LoopLifeTest, AStaleSocketFileIsReplacedAndRemoved) {

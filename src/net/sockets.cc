@@ -248,6 +248,15 @@ std::ptrdiff_t send_now(int fd, const Outbox& outbox, Bytes bytes) {
   }
 }
 
+// Not TCP_USER_TIMEOUT, which also ends connections to a peer that answers and only does not read:
+// a client that pages through its result, a server that waits for a lock in the middle of a COPY.
+bool is_silent(int fd, Duration span) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return info.tcpi_unacked > 0 && std::chrono::milliseconds(info.tcpi_last_ack_recv) >= span;
+}
+
 void set_low_water(int fd, int bytes) { set(fd, SOL_SOCKET, SO_RCVLOWAT, bytes); }
 
 }  // namespace pgw::net

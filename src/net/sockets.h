@@ -84,6 +84,8 @@ Error too_few_descriptors(const Address& address);
 // Sends the outbox (which must be short) and then `bytes`, in one call. Returns bytes taken, or
 // -errno.
 std::ptrdiff_t send_now(int fd, const Outbox& outbox, Bytes bytes);
+// See Stream::silent_for.
+bool is_silent(int fd, Duration span);
 // SO_RCVLOWAT: how much must have arrived before the loop is woken.
 void set_low_water(int fd, int bytes);
 

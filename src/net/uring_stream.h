@@ -24,6 +24,7 @@ class UringConnection final : public UringRecord {
   void resume();
   void shut();
   void expect_bulk(bool on);
+  bool silent_for(Duration span) const { return is_silent(fd_.get(), span); }
   std::string peer() const;
   // The three ways in which the handle goes.
   void leave();
@@ -108,6 +109,7 @@ class UringStream final : public Stream {
   void resume() override { connection_->resume(); }
   void shut() override { connection_->shut(); }
   void expect_bulk(bool on) override { connection_->expect_bulk(on); }
+  bool silent_for(Duration span) const override { return connection_->silent_for(span); }
   std::string peer() const override { return connection_->peer(); }
 
  protected:

@@ -69,6 +69,13 @@ void Pool::retire_all(const char* why) {
   for (auto& [server, owned] : servers_) server->lifetime = 1us;
 }
 
+void Pool::end_silent(Duration every, Duration limit) {
+  std::vector<Server*> silent;
+  for (auto& [server, owned] : servers_)
+    if (server->silent_too_long(every, limit)) silent.push_back(server);
+  for (Server* server : silent) server->host_is_gone(limit);
+}
+
 void Pool::shed_statements() {
   for (auto& [server, owned] : servers_) server->shed_statements();
 }

@@ -63,6 +63,8 @@ class Pool {
   void configure(config::SnapshotPtr snapshot, const config::Database& settings);
   // Every server closes the statements that no client has any more, when it is free.
   void shed_statements();
+  // Called every `every`: ends servers whose host has been silent for `limit`.
+  void end_silent(Duration every, Duration limit);
   // Closes what is free, and the rest when it comes back.
   void retire_all(const char* why);
   About about() const { return {.client = {}, .user = user_, .database = database_, .app = {}}; }

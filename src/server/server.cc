@@ -493,6 +493,17 @@ void Server::on_end(const Error& why) {
   }
 }
 
+bool Server::silent_too_long(Duration every, Duration limit) {
+  silent_ = stream_ && stream_->silent_for(every) ? silent_ + every : 0us;
+  return limit > 0us && silent_ >= limit;
+}
+
+void Server::host_is_gone(Duration limit) {
+  if (stream_)
+    on_end(Error(Code::connection, fmt::format("nothing that was sent was acknowledged for {} ms",
+                                               limit.count() / 1000)));
+}
+
 void Server::on_drained() {
   if (tenant_) tenant_->server_drained();
 }

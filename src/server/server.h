@@ -126,6 +126,9 @@ class Server final : net::StreamSink, relay::Effects {
   void shed_statements();
   bool may_be_lent() const { return state_ == State::idle && !cancel_; }
   std::uint32_t lease() const { return lease_; }
+  // Called every `every`: whether PostgreSQL's host has been silent for `limit`.
+  bool silent_too_long(Duration every, Duration limit);
+  void host_is_gone(Duration limit);
   void cancel_ended(bool reached, std::optional<Wish> next);
 
   ListHook in_idle;
@@ -236,6 +239,7 @@ class Server final : net::StreamSink, relay::Effects {
   net::Address address_;
   Time born_{};
   Time idle_since_{};
+  Duration silent_{};
   net::Timer timer_;
   std::shared_ptr<bool> alive_ =
       std::make_shared<bool>(true);  // for answers that come from other threads
