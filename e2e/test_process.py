@@ -6,11 +6,12 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 
 import pytest
-from throwaway import free_port
+from throwaway import Postgres, free_port
 
-from lib.pooler import BINARY, wait_for
+from lib.pooler import BINARY, Pgweir, wait_for
 from lib.wire import Closed, ServerError, Wire, open_socket, query, scram_secret, startup
 
 
@@ -482,6 +483,39 @@ def test_health(weir):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"http://127.0.0.1:{w.ports['http']}/nope", timeout=5)
     assert error.value.code == 404
+
+
+def test_health_follows_postgresql(loop):
+    """Down while nobody asks, down when somebody does, up again, and a single server that ends is no illness."""
+    def get():
+        try:
+            status, text = w.health()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        return status, json.loads(text)["databases"]["*"]
+
+    with Postgres() as pg, Pgweir({"*": {"url": f"postgresql://127.0.0.1:{pg.port}", "pool_timeout": "300ms"}},
+                                  top={"loop": loop}) as w:
+        status, database = get()
+        assert status == 200 and "last_success_seconds" not in database
+        with w.wire() as c:
+            assert c.value("select 1") == "1"
+        status, database = get()
+        assert status == 200 and database["last_success_seconds"] < 5 and "last_failure_seconds" not in database
+        pg.psql("select pg_terminate_backend(pid) from pg_stat_activity where backend_type = 'client backend' and "
+                "pid <> pg_backend_pid()")
+        time.sleep(0.2)
+        assert get()[0] == 200
+        time.sleep(1.1)
+        pg.stop()
+        wait_for(lambda: get()[0] == 503)
+        assert "refused" in get()[1]["reason"]
+        with pytest.raises(ServerError):
+            w.wire().query("select 1")
+        status, database = get()
+        assert status == 503 and database["last_failure_seconds"] < 5 and "refused" in database["reason"]
+        pg.start()
+        wait_for(lambda: get()[0] == 200, 20)
 
 
 def test_says_how_many_clients_are_possible(weir):

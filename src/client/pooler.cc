@@ -139,8 +139,6 @@ Pooler::Counts Pooler::counts() const {
     out.leased += gauges.leased.get();
     out.overflow += gauges.overflow.get();
     out.waiting += gauges.waiting.get();
-    out.reached |= gauges.reached.get() > 0;
-    out.failing |= gauges.failing.load(std::memory_order_relaxed);
   }
   return out;
 }

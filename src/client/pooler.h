@@ -1,6 +1,7 @@
 // The whole pooler above the loop: its workers, and what is done to all of them.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -36,11 +37,12 @@ class Pooler {
 
   struct Counts {
     unsigned clients = 0, logins = 0, servers = 0, leased = 0, overflow = 0, waiting = 0;
-    bool reached =
-        false;  // a server was logged in to, and the last attempt of some worker did not fail
-    bool failing = false;
   };
   Counts counts() const;  // any thread
+  // By the names that the configuration has. Any thread.
+  std::map<std::string, server::Contacts::Contact> contacts() const {
+    return shared_.contacts.all();
+  }
 
  private:
   void drain_tick();

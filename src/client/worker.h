@@ -30,6 +30,7 @@ struct Shared {
   auth::Key process_secret{};
   std::atomic<std::uint32_t> clients{0};  // logged in, on all workers: max_clients is exact
   std::vector<class Worker*> workers;
+  server::Contacts contacts;
 };
 
 class Worker {

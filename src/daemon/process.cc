@@ -14,6 +14,8 @@
 #include <atomic>
 #include <cstdio>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <thread>
 
 #include "client/pooler.h"
@@ -56,6 +58,12 @@ int raise_file_limit(const config::Snapshot& snapshot) {
         snapshot.settings.max_clients, clients);
   const rlim_t kept = std::min(taken, limit.rlim_cur / 4);  // under a very low limit a part
   return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - kept, std::numeric_limits<int>::max()));
+}
+
+// As the loops have it.
+Time steady_now() {
+  return Time(
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
 // Whether anything listens where a database leads; for /health before any server is there.
@@ -107,19 +115,67 @@ std::string try_connect(const config::Upstream& upstream) {
              : fmt::format("{}:{}: {}", upstream.host, upstream.port, std::strerror(failure));
 }
 
-http::Health health(const client::Pooler& pooler, const config::SnapshotPtr& snapshot) {
+// What try_connect said last, for each database; asked again after a pause that doubles while it
+// fails.
+class Probes {
+ public:
+  std::string ask(const config::Database& database, Time now) {
+    const std::scoped_lock lock(mutex_);
+    Probe& probe = probes_[database.name];
+    if (now < probe.good_until && probe.upstream == database.upstream) return probe.reason;
+    probe.upstream = database.upstream;
+    probe.reason = try_connect(database.upstream);
+    probe.pause =
+        probe.reason.empty() ? Duration(1s) : std::clamp<Duration>(probe.pause * 2, 1s, 8s);
+    probe.good_until = now + probe.pause;
+    return probe.reason;
+  }
+
+ private:
+  struct Probe {
+    config::Upstream upstream;
+    std::string reason;
+    Duration pause{};
+    Time good_until{};
+  };
+  std::mutex mutex_;
+  std::map<std::string, Probe> probes_;
+};
+
+// A database is well while the last login there has succeeded and no server was lost since. After a
+// failed one it is not, for a while; else, and if nobody has tried yet, a connect decides.
+http::Health health(const client::Pooler& pooler, const config::SnapshotPtr& snapshot,
+                    Probes& probes) {
+  constexpr Duration kFailureCounts = 5s;
   const auto counts = pooler.counts();
   http::Health out{.reachable = true,
                    .reason = {},
                    .size = counts.servers,
                    .checked_out = counts.leased,
                    .overflow = counts.overflow};
-  if (counts.reached && !counts.failing) return out;
-  for (const auto& [name, database] : snapshot->databases) {
-    out.reason = try_connect(database.upstream);
-    if (out.reason.empty()) return out;
-  }
+  const auto contacts = pooler.contacts();
+  const Time now = steady_now();
   out.reachable = snapshot->databases.empty();
+  for (const auto& [name, database] : snapshot->databases) {
+    http::Health::Database one{.name = name};
+    server::Contacts::Contact contact;
+    if (const auto found = contacts.find(database.name); found != contacts.end())
+      contact = found->second;
+    const auto since = [now](Time then) {
+      return std::chrono::duration<double>(now - then).count();
+    };
+    if (contact.success) one.success_seconds = since(*contact.success);
+    if (contact.failure) one.failure_seconds = since(*contact.failure);
+    if (contact.failure && now - *contact.failure < kFailureCounts) {
+      one.reason = contact.reason;
+    } else if (!contact.good()) {
+      one.reason = probes.ask(database, now);
+    }
+    one.reachable = one.reason.empty();
+    out.reachable |= one.reachable;
+    if (out.reason.empty()) out.reason = one.reason;
+    out.databases.push_back(std::move(one));
+  }
   return out;
 }
 
@@ -138,6 +194,7 @@ class Process {
   const Command& command_;
   config::SnapshotPtr snapshot_;
   std::atomic<config::SnapshotPtr> for_health_;
+  Probes probes_;
   std::vector<std::unique_ptr<net::Loop>> loops_;
   std::unique_ptr<net::Offload> offload_;
   std::unique_ptr<net::Offload> for_names_;  // a name server that hangs must not hold up logins
@@ -185,7 +242,7 @@ Done Process::start() {
   for_health_.store(snapshot_);
   if (!settings.http.empty()) {
     PGW_TRY(server, http::Server::start(settings.http, http::routes([this] {
-                                          return health(*pooler_, for_health_.load());
+                                          return health(*pooler_, for_health_.load(), probes_);
                                         })));
     http_ = std::move(server);
   }

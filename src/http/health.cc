@@ -16,6 +16,26 @@ Response error(int status, std::string_view text) {
   return response;
 }
 
+void append_databases(std::string& out, const std::vector<Health::Database>& databases) {
+  if (databases.empty()) return;
+  const char* before = ",\"databases\":{";
+  for (const auto& one : databases) {
+    out += std::exchange(before, ",");
+    append_json(out, one.name);
+    out += fmt::format(R"(:{{"status":"{}")", one.reachable ? "connected" : "disconnected");
+    if (one.success_seconds)
+      out += fmt::format(R"(,"last_success_seconds":{:.1f})", *one.success_seconds);
+    if (one.failure_seconds)
+      out += fmt::format(R"(,"last_failure_seconds":{:.1f})", *one.failure_seconds);
+    if (!one.reachable) {
+      out += ",\"reason\":";
+      append_json(out, one.reason);
+    }
+    out += '}';
+  }
+  out += '}';
+}
+
 }  // namespace
 
 Response health_json(const Health& health) {
@@ -29,8 +49,10 @@ Response health_json(const Health& health) {
     append_json(response.body, health.reason);
     response.body += ',';
   }
-  response.body += fmt::format(R"("pool":{{"size":{},"checked_out":{},"overflow":{}}}}}}})",
+  response.body += fmt::format(R"("pool":{{"size":{},"checked_out":{},"overflow":{}}}}})",
                                health.size, health.checked_out, health.overflow);
+  append_databases(response.body, health.databases);
+  response.body += '}';
   return response;
 }
 

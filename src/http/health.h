@@ -1,7 +1,9 @@
 // GET /health: can anybody be served at all?
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "http/server.h"
 
@@ -13,6 +15,15 @@ struct Health {
   unsigned size = 0;         // server connections there are, over all pools
   unsigned checked_out = 0;  // of these lent to clients
   unsigned overflow = 0;     // of these beyond pool_size
+  struct Database {
+    std::string name = {};
+    bool reachable = false;
+    std::string reason = {};                     // why not
+    std::optional<double> success_seconds = {};  // since the last login there
+    std::optional<double> failure_seconds =
+        {};  // since the last one failed, if none succeeded since
+  };
+  std::vector<Database> databases = {};
 };
 
 // 200 and "healthy", or 503, "unhealthy" and the reason.

@@ -55,6 +55,13 @@ TEST(Health, SaysWhyNot) {
   const Response fine = health_json({.reachable = true, .size = 2});
   EXPECT_EQ(fine.status, 200);
   EXPECT_EQ(fine.body, kHealthy);
+  EXPECT_TRUE(
+      health_json({.reachable = true,
+                   .databases = {{.name = "a", .reachable = true, .success_seconds = 1.5},
+                                 {.name = "b", .reason = "no", .failure_seconds = 2}}})
+          .body.ends_with(
+              R"(,"databases":{"a":{"status":"connected","last_success_seconds":1.5},)"
+              R"("b":{"status":"disconnected","last_failure_seconds":2.0,"reason":"no"}}})"));
   const Response down = health_json({.reason = "\"shop\": connection refused"});
   EXPECT_EQ(down.status, 503);
   EXPECT_EQ(down.body, kUnhealthy);

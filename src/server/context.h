@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "net/loop.h"
 #include "relay/statements.h"
+#include "server/contacts.h"
 #include "server/graveyard.h"
 #include "stats/gauges.h"
 
@@ -16,6 +17,7 @@ struct Context {
   stats::Gauges& gauges;
   relay::Statements& statements;
   Graveyard& graveyard;
+  Contacts& contacts;
 };
 
 }  // namespace pgw::server

@@ -54,6 +54,7 @@ class Pool {
   // What a client that has just proven who it is lets pgweir log in with. Those of the URL win.
   void offer_credentials(const Credentials& credentials);
   const std::string& database() const { return database_; }
+  const std::string& configured_name() const { return database_settings_->name; }  // may be "*"
   const std::string& user() const { return user_; }
   const std::string& dbname() const {
     return upstream().dbname.empty() ? database_ : upstream().dbname;

@@ -485,8 +485,10 @@ void Server::on_end(const Error& why) {
     case State::login:
       return login_failed(why, false);
     default:
-      if (state_ != State::closing)
+      if (state_ != State::closing) {
         log(Level::info, pool_.about(), "server {} is gone: {}", pid_, why.what());
+        context_.contacts.lost(pool_.configured_name());
+      }
       state_ = State::closing;
       in_idle.unlink();
       return lose(why);

@@ -102,8 +102,7 @@ bool Server::login_message(char tag, Bytes body) {
     pid_ = login_->pid;
     key_ = std::move(login_->key);
     login_.reset();
-    context_.gauges.reached.add(1);
-    context_.gauges.failing.store(false, std::memory_order_relaxed);
+    context_.contacts.succeeded(pool_.configured_name(), context_.loop.now());
     pool_.login_succeeded(*this);
     if (private_) {
       timer_.disarm();
@@ -153,7 +152,7 @@ void Server::login_failed(const Error& why, bool definite) {
   state_ = State::closing;
   timer_.disarm();
   stream_.reset();
-  context_.gauges.failing.store(true, std::memory_order_relaxed);
+  context_.contacts.failed(pool_.configured_name(), context_.loop.now(), why.what());
   pool_.login_failed(*this, why, definite);
 }
 

@@ -23,8 +23,6 @@ struct alignas(64) Gauges {
   Gauge leased;
   Gauge overflow;  // servers beyond their pool's pool_size
   Gauge waiting;
-  Gauge reached;                     // how often a server was logged in to
-  std::atomic<bool> failing{false};  // the last connect failed
 };
 
 }  // namespace pgw::stats
