@@ -190,6 +190,19 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
       told == profile_->reported ? nullptr : std::make_unique<relay::Settings>(std::move(told));
 }
 
+void Client::restart_settings() {
+  const auto names = std::exchange(resets_, nullptr);
+  if (server_->status() != 'T') return;  // outside of a transaction, inspected() sees to it
+  relay::Settings wanted;
+  for (const auto& one : start_->settings) {
+    const bool meant = std::ranges::any_of(
+        *names, [&](const auto& name) { return name == "*" || name == one.first; });
+    if (meant) wanted.push_back(one);
+  }
+  const std::string sql = relay::change({}, wanted);
+  if (!sql.empty()) server_->query(sql);
+}
+
 void Client::pin(server::Pins pins) {
   const server::Pins news = pins & static_cast<server::Pins>(~pins_);
   if (news != 0) log(Level::info, about(), "its server stays with it: {}", server::names_of(news));
@@ -217,6 +230,7 @@ void Client::release() {
   }
   if (names_ && names_->empty()) names_.reset();
   portals_.reset();
+  resets_.reset();
   altered_ = false;
   server.give_back(false);
   if (stalled_) {
@@ -291,6 +305,8 @@ void Client::described(const std::string& name, const relay::StatementRef& state
 
 bool Client::reported(Bytes name, Bytes value) {
   if (mode_ == config::Mode::session) return true;
+  // The server's own value, which will not last: what the client has asked for comes instead.
+  if (resets_ && relay::look_up(start_->settings, lowered(name))) return false;
   const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
   if (!told) told = relay::look_up(profile_->reported, name);
   if (told && *told == value) return false;

@@ -87,6 +87,8 @@ class Client final : net::StreamSink, server::Tenant {
   void welcome(const relay::Settings& reported);
   // Its settings are these from now on.
   void adopt(const relay::Settings& settings, const relay::Settings& reported);
+  // Within a transaction: what was reset goes back to what the client has asked for at its start.
+  void restart_settings();
   // The values of its profile, where it was told others.
   void tell_drift();
   void pin(server::Pins pins);
@@ -189,7 +191,7 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<Portals> portals_;  // those with any
   std::uint32_t pid_;
   std::uint32_t key_;
-  std::uint32_t told_ = 0;           // the version of the profile's reported settings
+  std::uint32_t told_ = 0;  // the version of the profile's reported settings
   std::uint16_t silent_sweeps_ = 0;
   std::uint16_t leased_groups_ = 0;  // sent since the lease began
   Phase phase_ = Phase::welcoming;
@@ -207,8 +209,9 @@ class Client final : net::StreamSink, server::Tenant {
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
-  server::Pins pins_ = 0;    // why the server stays with it
-  server::Pins sticky_ = 0;  // of these, what no inspection sees
+  server::Pins pins_ = 0;                             // why the server stays with it
+  server::Pins sticky_ = 0;                           // of these, what no inspection sees
+  std::unique_ptr<std::vector<std::string>> resets_;  // as in sql::Analysis, in this transaction
   std::unique_ptr<std::vector<std::string>>
       named_;                 // custom settings that it has set since the last inspection
   bool client_full_ = false;  // it does not read: what it sends waits, too

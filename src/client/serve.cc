@@ -282,6 +282,7 @@ Client::Step Client::begin_group() {
     return Step::keep;
   }
   barrier_ = false;
+  if (resets_) restart_settings();
   if (has(pins_, server::Pin::unknown)) server_->make_dirty();  // to be asked again
   if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
     cut();
@@ -304,7 +305,11 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     if (!named_) named_ = std::make_unique<std::vector<std::string>>();
     named_->push_back(name);
   }
-  if (found.sets && !start_->settings.empty()) barrier_ = true;  // it may be a RESET
+  if (!found.resets.empty() && !start_->settings.empty()) {
+    if (!resets_) resets_ = std::make_unique<std::vector<std::string>>();
+    resets_->insert(resets_->end(), found.resets.begin(), found.resets.end());
+    barrier_ = true;
+  }
   return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
 }
 

@@ -39,6 +39,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'd':
       out.unsettles |= same(word, "discard") || same(word, "deallocate");
+      out.closer |= same(word, "discard");
       out.frees |= same(word, "discard") || same(word, "deallocate") || same(word, "drop");
       out.closer |= contains(word, "dblink_connect");
       break;

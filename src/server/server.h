@@ -95,6 +95,8 @@ class Server final : net::StreamSink, relay::Effects {
   // Whose unnamed statement is on this server: any number that the client knows as its own; 0:
   // nobody's.
   std::uint64_t unnamed = 0;
+  // For pgweir's own ends: nobody hears of it.
+  void query(std::string_view text);
   // Its session may hold what a new one does not.
   void make_dirty() { dirty_ = true; }
   bool dirty() const { return dirty_; }
@@ -173,7 +175,6 @@ class Server final : net::StreamSink, relay::Effects {
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
-  void query(std::string_view text);
   void reset_to(std::string_view sql);
   void lead_with(std::string_view sql);
   void close_statements(const std::vector<relay::Statement*>& statements);

@@ -93,6 +93,7 @@ class Analyst {
     } else if (one_of(now_, {"discard", "deallocate", "unlisten", "close", "drop", "rollback"})) {
       out_.frees = true;
       if (now_.is("deallocate")) touches_shared();
+      if (now_.is("discard") && peek().is("all")) out_.resets.emplace_back("*");
     }
     return false;
   }
@@ -146,6 +147,8 @@ class Analyst {
     }
     sets_any_ = true;
     std::string name = now_.identifier() ? now_.value() : std::string();
+    if (now_.is("time") && peek().is("zone")) name = "timezone";
+    if (now_.is("names")) name = "client_encoding";
     bool dotted = false;
     while (peek().sign('.')) {
       read();
@@ -156,7 +159,18 @@ class Analyst {
     }
     if (local) return;
     out_.sets = true;
+    if (reset || ends_with_default()) out_.resets.push_back(name == "all" ? "*" : lowered(name));
     if (dotted) out_.custom.push_back(lowered(name));
+  }
+
+  // The rest of a SET: TO DEFAULT and its like.
+  bool ends_with_default() {
+    while (peek().kind != Kind::end && !peek().sign(';')) {
+      read();
+      if (now_.kind == Kind::string) literal();
+      if (one_of(now_, {"default", "local"})) return true;  // SET TIME ZONE LOCAL
+    }
+    return false;
   }
 
   // set_config('name', value, true) ends with the transaction.

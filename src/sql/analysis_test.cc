@@ -99,6 +99,17 @@ TEST(Analysis, NamesThatAreNotThere) {
     EXPECT_FALSE(analyze(text).opaque) << text;
 }
 
+TEST(Analysis, Resets) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(analyze("reset Work_Mem; reset all; discard all").resets,
+            (Names{"work_mem", "*", "*"}));
+  EXPECT_EQ(analyze("set a to default; set b = default; set time zone local").resets,
+            (Names{"a", "b", "timezone"}));
+  EXPECT_EQ(analyze("set a = 1; set local b to default; set names 'utf8'; discard temp").resets,
+            Names{});
+  EXPECT_EQ(analyze("set search_path = a, b; reset c").resets, Names{"c"});
+}
+
 TEST(Analysis, TheRest) {
   EXPECT_TRUE(analyze("select setseed(1)").indelible);
   EXPECT_TRUE(analyze("deallocate \"pgweir_1_a\"").indelible);
