@@ -95,6 +95,15 @@ void Client::granted(server::Server& server) {
     return;
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
+  if (server.sequences_of != pid_) {
+    if (pool_.uses_sequences && server.sequences_of != server::Server::kNobody) {
+      server.query("DISCARD SEQUENCES");
+      server.sequences_of = pid_;
+    } else {
+      server.sequences_of =
+          server.sequences_of == server::Server::kNobody ? pid_ : server::Server::kSeveral;
+    }
+  }
   if (waiting_for_prepare_) return;
   if (phase_ == Phase::welcoming) welcome(profile_->reported);
   tell_changes();
@@ -131,9 +140,9 @@ void Client::idle(char status) {
 }
 
 void Client::progressed() {
-  if (server_->pipeline().skipping()) barrier_ = false;  // what it was for has been skipped
+  if (server_->pipeline().skipping()) barrier_ = waits_for_all_ = false;  // that was skipped
   const bool replayed = waits_for_replay_ && !server_->replaying();
-  if (!stalled_ || (!replayed && (barrier_ || server_->pipeline().groups() > 0))) return;
+  if (!stalled_ || (!replayed && (waits_for_all_ || server_->pipeline().groups() > 0))) return;
   stalled_ = waits_for_replay_ = false;
   serve({});
 }

@@ -137,6 +137,8 @@ class Client final : net::StreamSink, server::Tenant {
   Step on_execute(const Frame& frame);
   Step on_copy(const Frame& frame);
   // Of a statement that is about to be carried out.
+  // currval or lastval is about to be asked for: never another client's.
+  void claim_sequences();
   // Gives the flags of the reply that is to be expected.
   std::uint16_t heed(const sql::Analysis& found);
   Step pass(relay::Want want, std::uint16_t flags = 0);
@@ -199,7 +201,8 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
       replication_;  // start-up parameters for it
   bool skip_drop_ = false;
-  bool stalled_ = false;  // pending_ waits for replies
+  bool stalled_ = false;        // pending_ waits for replies
+  bool waits_for_all_ = false;  // ... until nothing is owed
   bool waiting_for_prepare_ = false;
   bool waits_for_replay_ = false;    // stalled_, only until the settings are in effect
   bool replay_failed_ = false;       // they are not, and another server may do better

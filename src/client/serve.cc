@@ -147,6 +147,7 @@ Client::Step Client::end_with(const Error& why) {
 
 Client::Step Client::wait_for_replies(bool all) {
   stalled_ = true;
+  waits_for_all_ = all;
   barrier_ |= all;
   return Step::stall;
 }
@@ -293,7 +294,21 @@ Client::Step Client::begin_group() {
   return Step::keep;
 }
 
+// What the session holds may be of clients before. At the start of a lease it is dropped; later in
+// a transaction only if nothing in this lease can have taken a value yet: from then on every client
+// of the pool starts without.
+void Client::claim_sequences() {
+  pool_.uses_sequences = true;
+  if (server_->sequences_of == pid_) return;
+  const bool first = server_->status() == 'I' && server_->pipeline().quiet();
+  if (!first && server_->inserted) return;
+  cut();
+  server_->discard_sequences();
+  if (first) server_->sequences_of = pid_;
+}
+
 std::uint16_t Client::heed(const sql::Analysis& found) {
+  if (found.reads_sequences && mode_ == config::Mode::transaction) claim_sequences();
   if (found.indelible) {
     server_->spoil();
     sticky_ |= server::Pin::indelible;
@@ -332,6 +347,7 @@ Client::Step Client::on_query(const Frame& frame) {
     if (!text) return end_with(text.error());
     const auto scan = relay::scan(*text);
     altered_ |= scan.alters;
+    if (scan.counts) server_->inserted = true;
     if (scan.closer || (scan.frees && may_be_pinned())) flags |= heed(sql::analyze(*text));
     if (scan.reset_all) flags |= Expected::resets;
     if (scan.unsettles && mode_ == config::Mode::transaction) {

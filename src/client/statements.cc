@@ -190,6 +190,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
   }
   const auto& scan = value.statement->scan();
   altered_ |= scan.alters;
+  if (scan.counts) server_->inserted = true;
   if (scan.unsettles) barrier_ = true;
   if (portal) {
     if (scan.closer || (scan.frees && may_be_pinned()))

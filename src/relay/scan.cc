@@ -54,6 +54,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'n':
       out.fleeting |= same(word, "now");
+      out.counts |= same(word, "nextval");
       break;
     case 'p':
       out.closer |=
@@ -73,6 +74,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 's':
       out.closer |= same(word, "set_config") || same(word, "setseed");
+      out.counts |= same(word, "setval");
       out.alters |= same(word, "set_config");
       break;
     case 't':

@@ -76,6 +76,8 @@ class Pool {
   // it is asked for them by name. Bounded; what has no room is pinned.
   bool know_setting(const std::string& name);
   const std::vector<std::string>& custom_settings() const { return custom_settings_; }
+  // Some client of this pool asks for sequence values (currval, lastval).
+  bool uses_sequences = false;
   // DDL was seen: statements prepared from now on are not shared with those from before.
   void schema_changed();
 

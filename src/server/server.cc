@@ -312,12 +312,26 @@ void Server::settled(const Expected& entry, relay::Fate fate) {
   if (entry.has(Expected::client_op) && tenant_) tenant_->statement_op(fate);
 }
 
+void Server::discard_sequences() {
+  static constexpr std::string_view kName = "pgweir_sequences";
+  std::string out;
+  wire::write_parse(out, kName, "DISCARD SEQUENCES", Bytes("\0\0", 2));
+  wire::write_bind_front(out, kName, kName, 6);
+  out.append(6, '\0');
+  wire::write_execute(out, kName);
+  wire::write_close(out, 'P', kName);
+  wire::write_close(out, 'S', kName);
+  send(out);
+  for (const Want want : {Want::parse, Want::bind, Want::execute, Want::close, Want::close})
+    expect({.want = want, .flags = kQuiet});
+}
+
 void Server::lend(Tenant& tenant) {
   PGW_ASSERT(state_ == State::idle && !tenant_ && pipeline_.empty() && !cancel_);
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
-  dirty_ = spoilt_ = resetting_ = discarding_ = false;
+  dirty_ = spoilt_ = resetting_ = discarding_ = inserted = false;
   tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);
@@ -364,6 +378,7 @@ void Server::abandon(bool broken_frame, bool hurry) {
 
 void Server::clean() {
   state_ = State::cleaning;
+  sequences_of = kNobody;  // DISCARD ALL
   dirty_ = false;
   quiet_failed_ = false;
   unnamed = 0;

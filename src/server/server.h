@@ -97,6 +97,12 @@ class Server final : net::StreamSink, relay::Effects {
   std::uint64_t unnamed = 0;
   // For pgweir's own ends: nobody hears of it.
   void query(std::string_view text);
+  // Whose sequence values (currval, lastval) the session may hold: the client with this number.
+  static constexpr std::uint32_t kNobody = 0, kSeveral = ~0u;
+  std::uint32_t sequences_of = kNobody;
+  bool inserted = false;  // in this lease something may have taken a sequence value
+  // Drops all sequence values; may stand anywhere in a client's messages.
+  void discard_sequences();
   // Its session may hold what a new one does not.
   void make_dirty() { dirty_ = true; }
   bool dirty() const { return dirty_; }

@@ -298,6 +298,7 @@ void Server::learn_shape(Bytes columns, bool ours) {
 }
 
 void Server::completed(Bytes tag, const relay::Verdict& verdict) {
+  inserted |= tag.starts_with("INSERT");
   const Effect effect = relay::effect_of(tag);
   if (effect == Effect::none) return;
   const Expected& entry = verdict.entry;
@@ -330,6 +331,7 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       return;
     case Effect::discard_all:
       unnamed = 0;
+      sequences_of = kSeveral;  // maybe not anybody's; then they are dropped once too often
       // What was sent behind it may leave something again.
       if (ours) {
         profile_.reset();
