@@ -68,7 +68,6 @@ class Backend final : public net::StreamSink {
     Statement query;
     std::uint32_t row = 0;
     unsigned born = 0;
-    bool held = false;  // its transaction has been committed
   };
   struct Point {  // what a savepoint, or the transaction's start, goes back to
     std::string name;

@@ -57,8 +57,7 @@ void Backend::back_to(const Point& point) {
   temporary_ = point.temporary;
   listening_.resize(point.listening);
   notes_.resize(point.notes);
-  std::erase_if(cursors_,
-                [&](const auto& one) { return !one.second.held && one.second.born >= point.born; });
+  std::erase_if(cursors_, [&](const auto& one) { return one.second.born >= point.born; });
 }
 
 std::vector<Column> Backend::columns(const Statement& s, int format) const {

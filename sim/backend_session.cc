@@ -209,7 +209,6 @@ void Backend::discard_all() {
 // What waits for the commit. After a rollback nothing is left that does.
 void Backend::end_of_transaction() {
   std::erase_if(temporary_, [](const auto& one) { return one.second.drop; });
-  for (auto& [name, cursor] : cursors_) cursor.held = true;
   for (const auto& [kind, channel] : std::exchange(listening_, {})) {
     if (kind == Kind::unlisten_all) {
       channels_.clear();

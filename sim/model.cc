@@ -14,6 +14,11 @@ void Model::start(Values initial, Promise promise) {
   state_.session = initial_;
 }
 
+void Model::push(Request request) {
+  if (requests_.empty() && replies_.empty() && state_.block == 'I') state_.latest = false;
+  requests_.push_back(std::move(request));
+}
+
 const Reply* Model::expected() {
   while (replies_.empty()) {
     if (state_.simple && !state_.copying) {

@@ -37,6 +37,11 @@ struct Reply {
   std::string about{};
 };
 
+// With a pooler start-up parameters are settings that it makes, so a RESET of one leads to
+// PostgreSQL's own value; pgweir puts it right before the client's next transaction, or the one
+// after all those that were sent before the RESET was answered.
+inline constexpr bool kResetsLate = true;
+
 class Model {
  public:
   // What is promised: PostgreSQL itself; all of its session (start-up parameters are settings of
@@ -44,7 +49,7 @@ class Model {
   enum class Promise : std::uint8_t { direct, session, transaction, whole };
 
   void start(Values initial, Promise promise);
-  void push(Request request) { requests_.push_back(std::move(request)); }
+  void push(Request request);
   // The next reply; null when nothing more must come before the client sends more.
   const Reply* expected();
   bool matches(const Message& message);  // against expected()
@@ -143,6 +148,8 @@ class Model {
     std::vector<Note> arrivals;        // its own, until ReadyForQuery
     std::vector<Note> published;       // committed
     std::optional<std::string> value;  // of the sequence; empty: not known yet
+    std::set<std::string> late;        // settings that were reset just now
+    bool latest = false;               // ... and the client has not been idle since
     std::set<std::string> unknown;     // settings that transaction mode need not have kept
   };
 

@@ -51,6 +51,8 @@ std::string Model::value(const std::string& setting) const {
 
 std::vector<std::string> Model::possible(const std::string& setting) const {
   std::vector<std::string> out{value(setting)};
+  if (const Setting* s = find_setting(setting); s && state_.late.contains(setting))
+    out.emplace_back(s->initial);
   if (exact() || !state_.unknown.contains(setting)) return out;
   if (const auto it = initial_.find(setting); it != initial_.end()) out.push_back(it->second);
   if (const Setting* s = find_setting(setting)) out.emplace_back(s->initial);
@@ -93,6 +95,7 @@ std::vector<Column> Model::columns(const Statement& s, int format) const {
 void Model::step_statement(const Statement& s, Portal* portal, std::uint32_t limit) {
   if (aborted(s)) return error("25P02");
   begin_any();
+  if (!std::exchange(state_.latest, true)) state_.late.clear();
   if (s.kind == Kind::error) return error("22012");
   if (s.kind == Kind::show && !find_setting(s.name)) return error("42704");
   if (lacks_relation(s)) return error("42P01");
