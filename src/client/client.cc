@@ -188,6 +188,7 @@ void Client::inspected(const server::Inspection* found) {
 }
 
 void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {
+  tell_changes();  // else what it was not told yet would be taken for told
   relay::Settings told = profile_->reported;
   if (drift_) {
     for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
