@@ -21,6 +21,7 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
       start_(pool.profile(admission.settings)),
       profile_(start_),
       app_(admission.app),
+      serial_(worker.next_token()),
       pid_(pid),
       key_(key),
       mode_(admission.mode) {
@@ -95,13 +96,13 @@ void Client::granted(server::Server& server) {
     return;
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
-  if (server.sequences_of != pid_) {
+  if (server.sequences_of != serial_) {
     if (pool_.uses_sequences && server.sequences_of != server::Server::kNobody) {
       server.query("DISCARD SEQUENCES");
-      server.sequences_of = pid_;
+      server.sequences_of = serial_;
     } else {
       server.sequences_of =
-          server.sequences_of == server::Server::kNobody ? pid_ : server::Server::kSeveral;
+          server.sequences_of == server::Server::kNobody ? serial_ : server::Server::kSeveral;
     }
   }
   if (waiting_for_prepare_) return;
@@ -126,13 +127,14 @@ void Client::idle(char status) {
     }
   }
   barrier_ = false;
-  leased_groups_ = 0;
+  const bool served = std::exchange(leased_groups_, std::uint16_t{0}) > 0;
   if (leaving_ && status == 'I') {
     const Error why = *leaving_;
     return end(why);
   }
-  if (stalled_ &&
-      (status != 'I' || mode_ == config::Mode::session || pins_ != 0 || !pool_.has_waiters())) {
+  // It gives way to others only once it has had something of its lease.
+  if (stalled_ && (status != 'I' || mode_ == config::Mode::session || pins_ != 0 || !served ||
+                   !pool_.has_waiters())) {
     stalled_ = false;
     return serve({});
   }
@@ -188,7 +190,8 @@ void Client::inspected(const server::Inspection* found) {
 }
 
 void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {
-  tell_changes();  // else what it was not told yet would be taken for told
+  if (told_ != 0 || !drift_)
+    tell_changes();  // else what it was not told yet would be taken for told
   relay::Settings told = profile_->reported;
   if (drift_) {
     for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
@@ -207,7 +210,8 @@ void Client::restart_settings() {
   for (const auto& one : start_->settings) {
     const bool meant = std::ranges::any_of(
         *names, [&](const auto& name) { return name == "*" || name == one.first; });
-    if (meant) wanted.push_back(one);
+    const bool kept = std::ranges::find(*names, '!' + one.first) != names->end();
+    if (meant && !kept) wanted.push_back(one);
   }
   const std::string sql = relay::change({}, wanted);
   if (!sql.empty()) server_->query(sql);
@@ -221,7 +225,8 @@ void Client::pin(server::Pins pins) {
 }
 
 void Client::tell_drift() {
-  if (!drift_) return;
+  if (!drift_ || !profile_->known) return;
+  told_ = profile_->version;
   std::string out;
   for (const auto& [name, value] : *drift_) {
     const auto* own = relay::look_up(profile_->reported, name);
@@ -316,7 +321,8 @@ void Client::described(const std::string& name, const relay::StatementRef& state
 bool Client::reported(Bytes name, Bytes value) {
   if (mode_ == config::Mode::session) return true;
   // The server's own value, which will not last: what the client has asked for comes instead.
-  if (resets_ && relay::look_up(start_->settings, lowered(name))) return false;
+  if (resets_ && relay::look_up(start_->settings, lowered(name)) && server_->initially(name, value))
+    return false;
   const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
   if (!told) told = relay::look_up(profile_->reported, name);
   if (told && *told == value) return false;

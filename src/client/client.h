@@ -191,6 +191,7 @@ class Client final : net::StreamSink, server::Tenant {
   const char* at_ = nullptr;        // and here the message at hand begins
   std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
   std::unique_ptr<Portals> portals_;  // those with any
+  std::uint64_t serial_;              // unlike pid_, never another client's
   std::uint32_t pid_;
   std::uint32_t key_;
   std::uint32_t told_ = 0;  // the version of the profile's reported settings

@@ -294,17 +294,16 @@ Client::Step Client::begin_group() {
   return Step::keep;
 }
 
-// What the session holds may be of clients before. At the start of a lease it is dropped; later in
-// a transaction only if nothing in this lease can have taken a value yet: from then on every client
-// of the pool starts without.
+// What the session holds may be of clients before: it is dropped. In a transaction that has begun
+// already its own goes with it; that happens once, because from then on every client of the pool
+// begins its lease without.
 void Client::claim_sequences() {
   pool_.uses_sequences = true;
-  if (server_->sequences_of == pid_) return;
+  if (server_->sequences_of == serial_ || server_->status() == 'E') return;
   const bool first = server_->status() == 'I' && server_->pipeline().quiet();
-  if (!first && server_->inserted) return;
   cut();
   server_->discard_sequences();
-  if (first) server_->sequences_of = pid_;
+  if (first) server_->sequences_of = serial_;
 }
 
 std::uint16_t Client::heed(const sql::Analysis& found) {
@@ -347,7 +346,7 @@ Client::Step Client::on_query(const Frame& frame) {
     if (!text) return end_with(text.error());
     const auto scan = relay::scan(*text);
     altered_ |= scan.alters;
-    if (scan.counts) server_->inserted = true;
+    if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
     if (scan.closer || (scan.frees && may_be_pinned())) flags |= heed(sql::analyze(*text));
     if (scan.reset_all) flags |= Expected::resets;
     if (scan.unsettles && mode_ == config::Mode::transaction) {

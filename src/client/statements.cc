@@ -189,8 +189,8 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
     if (step != Step::keep) return step;
   }
   const auto& scan = value.statement->scan();
+  if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
   altered_ |= scan.alters;
-  if (scan.counts) server_->inserted = true;
   if (scan.unsettles) barrier_ = true;
   if (portal) {
     if (scan.closer || (scan.frees && may_be_pinned()))

@@ -6,8 +6,8 @@ namespace pgw::client {
 
 namespace {
 
-constexpr unsigned kPidBits = 23;            // a pid is positive: 8 bits of worker, 23 of client
-constexpr Duration kSweepEvery = 10s;        // for pools that nobody uses and hosts that are gone
+constexpr unsigned kPidBits = 23;      // a pid is positive: 8 bits of worker, 23 of client
+constexpr Duration kSweepEvery = 10s;  // for pools that nobody uses and hosts that are gone
 constexpr Duration kLinger = 2s;
 constexpr Duration kShedEvery = 1s;
 

@@ -33,6 +33,7 @@ char next_char(std::string_view text, std::size_t at) {
 void judge(std::string_view word, Scan& out) {
   switch (lowered(word[0])) {
     case 'c':
+      out.reads_sequences |= same(word, "currval");
       out.closer |= same(word, "call") || same(word, "currval") || same(word, "connectby") ||
                     contains(word, "crosstab");
       out.frees |= same(word, "close") || same(word, "commit");
@@ -50,11 +51,11 @@ void judge(std::string_view word, Scan& out) {
       out.closer |= same(word, "hold");
       break;
     case 'l':
+      out.reads_sequences |= same(word, "lastval");
       out.closer |= same(word, "listen") || same(word, "load") || same(word, "lastval");
       break;
     case 'n':
       out.fleeting |= same(word, "now");
-      out.counts |= same(word, "nextval");
       break;
     case 'p':
       out.closer |=
@@ -74,7 +75,6 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 's':
       out.closer |= same(word, "set_config") || same(word, "setseed");
-      out.counts |= same(word, "setval");
       out.alters |= same(word, "set_config");
       break;
     case 't':

@@ -17,7 +17,7 @@ struct Scan {
                            // of anything not known to be neutral
   bool reset_all =
       false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
-  bool counts = false;  // may take a value of a sequence: nextval, setval
+  bool reads_sequences = false;  // currval, lastval
   bool fleeting =
       false;  // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
 };

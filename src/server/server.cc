@@ -331,7 +331,7 @@ void Server::lend(Tenant& tenant) {
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
-  dirty_ = spoilt_ = resetting_ = discarding_ = inserted = false;
+  dirty_ = spoilt_ = resetting_ = discarding_ = false;
   tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);

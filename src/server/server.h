@@ -44,6 +44,11 @@ class Server final : net::StreamSink, relay::Effects {
   bool is_private() const { return private_; }
   void leave_private();
   const relay::Settings& reported() const { return reported_; }
+  // Whether PostgreSQL reported this value at the server's own login.
+  bool initially(Bytes name, Bytes value) const {
+    const auto* first = relay::look_up(first_reported_, name);
+    return first && *first == value;
+  }
   State state() const { return state_; }
   Time born() const { return born_; }
   Time idle_since() const { return idle_since_; }
@@ -98,9 +103,8 @@ class Server final : net::StreamSink, relay::Effects {
   // For pgweir's own ends: nobody hears of it.
   void query(std::string_view text);
   // Whose sequence values (currval, lastval) the session may hold: the client with this number.
-  static constexpr std::uint32_t kNobody = 0, kSeveral = ~0u;
-  std::uint32_t sequences_of = kNobody;
-  bool inserted = false;  // in this lease something may have taken a sequence value
+  static constexpr std::uint64_t kNobody = 0, kSeveral = ~std::uint64_t{0};
+  std::uint64_t sequences_of = kNobody;
   // Drops all sequence values; may stand anywhere in a client's messages.
   void discard_sequences();
   // Its session may hold what a new one does not.
@@ -197,6 +201,7 @@ class Server final : net::StreamSink, relay::Effects {
   relay::ProfilePtr profile_;   // in effect; null: as PostgreSQL starts a session
   relay::ProfilePtr learning_;  // its reported settings are taken when the replay is done
   relay::Settings reported_;
+  relay::Settings first_reported_;
   std::unique_ptr<Inspection> inspection_;  // under way
   std::vector<relay::StatementRef> tainted_;
   std::uint32_t agreed_ = 0;  // the version of profile_'s that it was found equal to; 0: none

@@ -99,6 +99,7 @@ bool Server::login_message(char tag, Bytes body) {
     derive();
   } else if (*next == Login::Next::ready) {
     reported_ = std::move(login_->reported);
+    first_reported_ = reported_;
     pid_ = login_->pid;
     key_ = std::move(login_->key);
     login_.reset();

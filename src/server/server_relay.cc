@@ -298,7 +298,6 @@ void Server::learn_shape(Bytes columns, bool ours) {
 }
 
 void Server::completed(Bytes tag, const relay::Verdict& verdict) {
-  inserted |= tag.starts_with("INSERT");
   const Effect effect = relay::effect_of(tag);
   if (effect == Effect::none) return;
   const Expected& entry = verdict.entry;

@@ -159,8 +159,18 @@ class Analyst {
     }
     if (local) return;
     out_.sets = true;
-    if (reset || ends_with_default()) out_.resets.push_back(name == "all" ? "*" : lowered(name));
+    if (reset || ends_with_default()) {
+      out_.resets.push_back(name == "all" ? "*" : lowered(name));
+    } else {
+      is_set(lowered(name));
+    }
     if (dotted) out_.custom.push_back(lowered(name));
+  }
+
+  void is_set(const std::string& name) {
+    if (out_.resets.empty()) return;
+    std::erase(out_.resets, name);
+    out_.resets.push_back('!' + name);
   }
 
   // The rest of a SET: TO DEFAULT and its like.
@@ -222,6 +232,7 @@ class Analyst {
     finish();
     if (local && argument == 3) return;
     out_.leaves = out_.sets = true;
+    if (known) is_set(name);
     if (!known) {
       out_.opaque = true;
     } else if (name.find('.') != std::string::npos) {
