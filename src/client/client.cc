@@ -97,7 +97,9 @@ void Client::granted(server::Server& server) {
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
   if (server.sequences_of != serial_) {
-    if (pool_.uses_sequences && server.sequences_of != server::Server::kNobody) {
+    // In session mode nothing that a client asks is looked into.
+    const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session;
+    if (may_ask && server.sequences_of != server::Server::kNobody) {
       server.query("DISCARD SEQUENCES");
       server.sequences_of = serial_;
     } else {
@@ -182,6 +184,7 @@ void Client::inspected(const server::Inspection* found) {
   for (const auto& [name, value] : start_->settings)
     if (!relay::look_up(now, name)) relay::put(now, name, value);
   if (now != profile_->settings) adopt(now, server_->reported());
+  tell_drift();  // as PostgreSQL does, before it says that it is ready
   if (found->settings_only) {
     pin((pins_ & static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting))) | sticky_);
   } else {
