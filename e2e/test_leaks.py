@@ -50,7 +50,9 @@ NASTY = [
     queries("create temp table leak (a int)"),
     queries("select 1 as a into temp leak"),
     queries("create table pg_temp.leak (a int)"),
-    queries("begin; declare leak cursor with hold for select 1; commit"), queries("listen leak"), queries("prepare leak as select 1"),
+    queries("begin; declare leak cursor with hold for select 1; commit"),
+    queries("listen leak"),
+    queries("prepare leak as select 1"),
     two_portals, lock_behind_discard]
 
 
@@ -108,3 +110,14 @@ def test_what_no_cleaning_takes_away_costs_the_server(weir):
             assert b.query("select pg_backend_pid()")[1] == pid
             a.query("select setseed(0.5)")
         assert b.query("select pg_backend_pid()")[1] != pid
+
+
+def test_what_a_function_leaves_is_found_where_every_transaction_is_suspect(weir):
+    """A text that calls a function says nothing of what is in it."""
+    w = weir(pool_size=1, top={"suspect": "always"})
+    with w.wire(database="e2e") as a, w.wire(database="e2e") as b:
+        a.query("""create or replace function sets() returns text language plpgsql as
+                   $$ begin return set_config('work_mem', '7MB', false); end $$""")
+        a.query("select sets()")
+        assert b.query("show work_mem")[1] != ("D", b"7MB")
+        assert a.query("show work_mem")[1] == ("D", b"7MB")

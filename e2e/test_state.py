@@ -47,7 +47,8 @@ SETTINGS = [
     ("set timezone to interval '02:00' hour to minute", "show timezone"),
     ("set names 'latin1'", "show client_encoding", "set names 'utf8'", "show client_encoding"),
     ("set session characteristics as transaction read only", "create table t_state ()", "show default_transaction_read_only"),
-    ("set app.tenant = 'x y''z'", "select current_setting('app.tenant')", "reset app.tenant", "select current_setting('app.tenant', true)"),
+    ("set app.tenant = 'x y''z'", "select current_setting('app.tenant')", "reset app.tenant",
+     "select current_setting('app.tenant', true)"),
     ("set app.tenant = ''", "select current_setting('app.tenant')"),
     ("select set_config('app.tenant', '7', false)", "select current_setting('app.tenant')"),
     ("select set_config('app.' || 'ten', '7', false)", "select current_setting('app.ten')"),
@@ -56,13 +57,16 @@ SETTINGS = [
     ("begin", "set work_mem = '1MB'", "savepoint a", "set work_mem = '2MB'", "rollback to a", "commit", "show work_mem"),
     ("set work_mem = '3MB'", "begin; set work_mem = '1MB'; select 1/0; commit", "rollback", "show work_mem"),
     ("set work_mem = '3MB'", "begin; set local work_mem = '1MB'; show work_mem; commit", "show work_mem"),
-    ("set work_mem = '3MB'; set app.a = '1'; set datestyle = 'german'", "select current_setting('app.a'), date '2001-02-03'", "reset all",
+    ("set work_mem = '3MB'; set app.a = '1'; set datestyle = 'german'", "select current_setting('app.a'), date '2001-02-03'",
+     "reset all",
      "show work_mem", "show datestyle"),
     ("set work_mem = '3MB'", "discard all", "show work_mem"),
     ("set role pg_monitor", "select current_user", "reset role", "select current_user = session_user"),
     ("set role none", "select current_user = session_user"),
-    ("set session authorization pg_monitor", "select session_user", "reset session authorization", "select session_user = current_user"),
-    ("do $$ begin perform set_config('work_mem', '5MB', false); perform set_config('app.done', 'y', false); end $$", "show work_mem",
+    ("set session authorization pg_monitor", "select session_user", "reset session authorization",
+     "select session_user = current_user"),
+    ("do $$ begin perform set_config('work_mem', '5MB', false); perform set_config('app.done', 'y', false); end $$",
+     "show work_mem",
      "select current_setting('app.done')"),
     ("update pg_settings set setting = '6MB' where name = 'work_mem'", "show work_mem"),
     ("set nothing_like_it = 1", "set work_mem = 'x'", "show work_mem"),
@@ -80,14 +84,17 @@ def test_settings(target, texts):
 
 
 PINNED = [
-    ("create temp table mine (a int)", "insert into mine values (1)", "select * from mine", "drop table mine", "select * from mine"),
-    ("begin; create temp table mine (a int) on commit drop; insert into mine values (1); select * from mine; commit", "select * from mine"),
+    ("create temp table mine (a int)", "insert into mine values (1)", "select * from mine", "drop table mine",
+     "select * from mine"),
+    ("begin; create temp table mine (a int) on commit drop; insert into mine values (1); select * from mine; commit",
+     "select * from mine"),
     ("create temp sequence s", "select nextval('s')", "select nextval('s')", "discard temp", "select nextval('s')"),
     ("create function pg_temp.f() returns int language sql as 'select 7'", "select pg_temp.f()", "drop function pg_temp.f"),
     ("set search_path = pg_temp", "create table mine2 (a int)", "select count(*) from mine2", "drop table mine2"),
     ("prepare p (int) as select $1 + 1", "execute p(1)", "execute p(2)", "deallocate p", "execute p(1)"),
     ("prepare p as select 1", "prepare p as select 2", "deallocate all", "prepare p as select 3", "execute p", "deallocate p"),
-    ("begin; declare c cursor with hold for select generate_series(1, 5); commit", "fetch 2 from c", "fetch 2 from c", "close c", "fetch c"),
+    ("begin; declare c cursor with hold for select generate_series(1, 5); commit", "fetch 2 from c", "fetch 2 from c",
+     "close c", "fetch c"),
     ("select pg_advisory_lock(4711)", "select count(*) from pg_locks where locktype = 'advisory' and objid = 4711",
      "select pg_advisory_unlock(4711)", "select count(*) from pg_locks where locktype = 'advisory' and objid = 4711"),
     ("select pg_try_advisory_lock(4712)", "select pg_advisory_unlock_all()", "select count(*) from pg_locks where objid = 4712"),
@@ -118,7 +125,8 @@ def test_start_up_parameters_are_what_reset_returns_to(target):
     others = Others(target)
     outcome = []
     with target.wire(options="-c work_mem=2MB", search_path="mine") as c:
-        for text in ("set work_mem = '4MB'", "show work_mem", "reset work_mem", "show work_mem", "set search_path = x", "reset all",
+        for text in ("set work_mem = '4MB'", "show work_mem", "reset work_mem", "show work_mem", "set search_path = x",
+         "reset all",
                      "show search_path", "set work_mem = '5MB'", "discard all", "show work_mem"):
             others.go()
             outcome.append([r for r in c.query(text) if r[0] != "S"])
@@ -143,7 +151,8 @@ def test_a_setting_of_one_costs_the_other_no_server(weir):
 def test_the_server_is_free_when_the_state_is_gone(weir):
     w = weir(pool_size=1, pool_timeout="300ms")
     with w.wire(database="e2e") as a, w.wire(database="e2e") as b:
-        for keep, end in (("create temp table t ()", "drop table t"), ("select pg_advisory_lock(1)", "select pg_advisory_unlock(1)"),
+        for keep, end in (("create temp table t ()", "drop table t"), ("select pg_advisory_lock(1)",
+         "select pg_advisory_unlock(1)"),
                           ("listen x", "unlisten *"), ("prepare p as select 1", "deallocate p"),
                           ("begin; declare c cursor with hold for select 1; commit", "close c")):
             a.query(keep)

@@ -208,7 +208,9 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
 
 void Client::restart_settings() {
   const auto names = std::exchange(resets_, nullptr);
-  if (server_->status() != 'T') return;  // outside of a transaction, inspected() sees to it
+  // Outside of a transaction, in transaction mode, inspected() sees to it.
+  const bool session = mode_ == config::Mode::session;
+  if (server_->status() == 'E' || (server_->status() == 'I' && !session)) return;
   relay::Settings wanted;
   for (const auto& one : start_->settings) {
     const bool meant = std::ranges::any_of(
@@ -217,7 +219,12 @@ void Client::restart_settings() {
     if (meant && !kept) wanted.push_back(one);
   }
   const std::string sql = relay::change({}, wanted);
-  if (!sql.empty()) server_->query(sql);
+  if (sql.empty()) return;
+  if (session) {
+    server_->reset_to(sql);
+  } else {
+    server_->query(sql);
+  }
 }
 
 void Client::pin(server::Pins pins) {

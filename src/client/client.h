@@ -87,7 +87,7 @@ class Client final : net::StreamSink, server::Tenant {
   void welcome(const relay::Settings& reported);
   // Its settings are these from now on.
   void adopt(const relay::Settings& settings, const relay::Settings& reported);
-  // Within a transaction: what was reset goes back to what the client has asked for at its start.
+  // Where no inspection follows: what was reset goes back to what the client has asked for at its start.
   void restart_settings();
   // The values of its profile, where it was told others.
   void tell_drift();

@@ -283,13 +283,18 @@ Client::Step Client::begin_group() {
     return Step::keep;
   }
   barrier_ = false;
-  if (resets_) restart_settings();
+  if (mode_ == config::Mode::transaction && pool_.settings().suspect == "always")
+    server_->make_dirty();
   if (has(pins_, server::Pin::unknown)) server_->make_dirty();  // to be asked again
   if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
+    resets_.reset();
     cut();
     waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
     if (waiting_for_prepare_) return Step::stall;
     tell_changes();
+  } else if (resets_) {
+    cut();
+    restart_settings();
   }
   return Step::keep;
 }

@@ -102,6 +102,8 @@ class Server final : net::StreamSink, relay::Effects {
   std::uint64_t unnamed = 0;
   // For pgweir's own ends: nobody hears of it.
   void query(std::string_view text);
+  // The same, and the client's unnamed statement stays.
+  void reset_to(std::string_view sql);
   // Whose sequence values (currval, lastval) the session may hold: the client with this number.
   static constexpr std::uint64_t kNobody = 0, kSeveral = ~std::uint64_t{0};
   std::uint64_t sequences_of = kNobody;
@@ -185,7 +187,6 @@ class Server final : net::StreamSink, relay::Effects {
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
-  void reset_to(std::string_view sql);
   void lead_with(std::string_view sql);
   void close_statements(const std::vector<relay::Statement*>& statements);
   void lose(const Error& why);
