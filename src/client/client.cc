@@ -208,6 +208,7 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
 
 void Client::restart_settings() {
   const auto names = std::exchange(resets_, nullptr);
+  if (server_->errors != resets_errors_) return;  // maybe it was not done, or undone
   // Outside of a transaction, in transaction mode, inspected() sees to it.
   const bool session = mode_ == config::Mode::session;
   if (server_->status() == 'E' || (server_->status() == 'I' && !session)) return;

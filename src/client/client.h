@@ -87,7 +87,8 @@ class Client final : net::StreamSink, server::Tenant {
   void welcome(const relay::Settings& reported);
   // Its settings are these from now on.
   void adopt(const relay::Settings& settings, const relay::Settings& reported);
-  // Where no inspection follows: what was reset goes back to what the client has asked for at its start.
+  // Where no inspection follows: what was reset goes back to what the client has asked for at its
+  // start.
   void restart_settings();
   // The values of its profile, where it was told others.
   void tell_drift();
@@ -191,6 +192,7 @@ class Client final : net::StreamSink, server::Tenant {
   const char* at_ = nullptr;        // and here the message at hand begins
   std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
   std::unique_ptr<Portals> portals_;  // those with any
+  std::uint32_t resets_errors_ = 0;   // the server's errors before resets_
   std::uint64_t serial_;              // unlike pid_, never another client's
   std::uint32_t pid_;
   std::uint32_t key_;

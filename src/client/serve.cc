@@ -325,7 +325,10 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     named_->push_back(name);
   }
   if (!found.resets.empty() && !start_->settings.empty()) {
-    if (!resets_) resets_ = std::make_unique<std::vector<std::string>>();
+    if (!resets_) {
+      resets_ = std::make_unique<std::vector<std::string>>();
+      resets_errors_ = server_->errors;
+    }
     resets_->insert(resets_->end(), found.resets.begin(), found.resets.end());
     barrier_ = true;
   }

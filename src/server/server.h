@@ -107,6 +107,7 @@ class Server final : net::StreamSink, relay::Effects {
   // Whose sequence values (currval, lastval) the session may hold: the client with this number.
   static constexpr std::uint64_t kNobody = 0, kSeveral = ~std::uint64_t{0};
   std::uint64_t sequences_of = kNobody;
+  std::uint32_t errors = 0;  // so many has PostgreSQL given
   // Drops all sequence values; may stand anywhere in a client's messages.
   void discard_sequences();
   // Its session may hold what a new one does not.

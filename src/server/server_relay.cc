@@ -245,6 +245,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       return true;
     case 'E': {
       if (healed_) return true;
+      ++errors;
       if (resetting_ || discarding_) dirty_ = true;
       resetting_ = discarding_ = false;
       parameters_.clear();

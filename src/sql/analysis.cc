@@ -36,6 +36,7 @@ class Analyst {
         literal();
       }
     }
+    if (undone_) out_.resets.clear();
     if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
     if (in_path_ && sets_any_) out_.leaves = true;
     return std::move(out_);
@@ -82,6 +83,7 @@ class Analyst {
   bool statement() {
     updates_ |= now_.is("update") || now_.is("with");
     if (now_.is("set") || now_.is("reset")) return set(now_.is("reset")), true;
+    undone_ |= one_of(now_, {"rollback", "abort"});
     if (now_.is("prepare")) {
       if (!peek().is("transaction")) out_.leaves = true;
       touches_shared();
@@ -251,7 +253,8 @@ class Analyst {
   bool settings_view_ = false;  // the view pg_settings was seen
   bool in_path_ = false;        // a string has pg_temp in it
   bool sets_any_ = false;
-  bool body_ = false;  // strings may be the body of a DO
+  bool undone_ = false;  // ROLLBACK was seen: what was reset may not be
+  bool body_ = false;    // strings may be the body of a DO
 };
 
 }  // namespace

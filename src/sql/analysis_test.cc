@@ -108,6 +108,7 @@ TEST(Analysis, Resets) {
   EXPECT_EQ(analyze("set a = 1; set local b to default; set names 'utf8'; discard temp").resets,
             Names{});
   EXPECT_EQ(analyze("set search_path = a, b; reset c").resets, Names{"c"});
+  EXPECT_EQ(analyze("begin; savepoint a; reset b; rollback to a").resets, Names{});
   EXPECT_EQ(analyze("reset all; set a = 1").resets, (Names{"*", "!a"}));
 }
 
