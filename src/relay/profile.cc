@@ -108,6 +108,26 @@ std::string meaning_key(const Settings& settings) {
   return out;
 }
 
+// Who the session is: set last, and taken back first, because all else is done with the rights of
+// who logged in. Another session_authorization takes the role back, too.
+static std::string under_own_name(const Settings& from, const Settings& to, std::string sets) {
+  std::string before;
+  std::string after;
+  bool differs = !sets.empty();
+  for (const char* name : {"session_authorization", "role"}) {
+    const auto* old = look_up(from, name);
+    const auto* now = look_up(to, name);
+    differs |= !old != !now || (old && *old != *now);
+    if (old) before += fmt::format("pg_catalog.set_config('{}',NULL,false),", name);
+    if (now) after += fmt::format(",pg_catalog.set_config('{}',{},false)", name, quoted(*now));
+  }
+  if (!differs) return {};
+  std::string out = before + sets;
+  if (sets.empty() && !before.empty()) out.pop_back();
+  if (out.empty()) return after.empty() ? after : after.substr(1);
+  return out + after;
+}
+
 std::string change(const Settings& from, const Settings& to) {
   std::string sets;
   std::string encoding;
@@ -116,6 +136,7 @@ std::string change(const Settings& from, const Settings& to) {
   // set_config takes the value as a start-up packet does (SET would take a list for one name); null
   // is what RESET means.
   const auto set = [&](const std::string& name, const std::string* value) {
+    if (name == "role" || name == "session_authorization") return;
     std::string& out = name == "client_encoding" ? encoding : sets;
     out += fmt::format("{}pg_catalog.set_config({},{},false)", out.empty() ? "" : ",", quoted(name),
                        value ? quoted(*value) : "NULL");
@@ -134,6 +155,7 @@ std::string change(const Settings& from, const Settings& to) {
     }
   }
   if (!encoding.empty()) sets += (sets.empty() ? "" : ",") + encoding;
+  sets = under_own_name(from, to, std::move(sets));
   return sets.empty() ? sets : "SELECT " + sets;
 }
 

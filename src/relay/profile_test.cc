@@ -149,6 +149,21 @@ TEST(Change, SetsTheEncodingLast) {
             "pg_catalog.set_config('client_encoding','LATIN1',false)");
 }
 
+TEST(Change, WhoTheSessionIsComesLast) {
+  const Settings joe = {{"role", "joe"}, {"session_authorization", "app"}};
+  EXPECT_EQ(change(joe, joe), "");
+  EXPECT_EQ(change({}, joe),
+            "SELECT pg_catalog.set_config('session_authorization','app',false),"
+            "pg_catalog.set_config('role','joe',false)");
+  EXPECT_EQ(change(joe, {}),
+            "SELECT pg_catalog.set_config('session_authorization',NULL,false),"
+            "pg_catalog.set_config('role',NULL,false)");
+  EXPECT_EQ(change({{"role", "joe"}}, {{"role", "joe"}, {"work_mem", "1MB"}}),
+            "SELECT pg_catalog.set_config('role',NULL,false),"
+            "pg_catalog.set_config('work_mem','1MB',false),"
+            "pg_catalog.set_config('role','joe',false)");
+}
+
 TEST(Reported, RemembersTheLastValue) {
   Settings reported;
   EXPECT_EQ(look_up(reported, "TimeZone"), nullptr);
