@@ -18,10 +18,7 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
                std::uint32_t key)
     : worker_(worker),
       pool_(pool),
-      start_(pool.profile(admission.settings)),
-      profile_(start_),
-      app_(admission.app),
-      serial_(worker.next_token()),
+      profile_(pool.profile(admission.settings)),
       pid_(pid),
       key_(key),
       mode_(admission.mode) {
@@ -40,8 +37,11 @@ Client::~Client() {
 }
 
 About Client::about() const {
-  return {
-      .client = stream_->peer(), .user = pool_.user(), .database = pool_.database(), .app = app_};
+  const auto* app = relay::look_up(start_profile().settings, "application_name");
+  return {.client = stream_->peer(),
+          .user = pool_.user(),
+          .database = pool_.database(),
+          .app = app ? std::string_view(*app) : std::string_view()};
 }
 
 void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early) {
@@ -96,15 +96,15 @@ void Client::granted(server::Server& server) {
     return;
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
-  if (server.sequences_of != serial_) {
+  if (server.sequences_of != serial()) {
     // In session mode nothing that a client asks is looked into.
     const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session;
     if (may_ask && server.sequences_of != server::Server::kNobody) {
       server.query("DISCARD SEQUENCES");
-      server.sequences_of = serial_;
+      server.sequences_of = serial();
     } else {
       server.sequences_of =
-          server.sequences_of == server::Server::kNobody ? serial_ : server::Server::kSeveral;
+          server.sequences_of == server::Server::kNobody ? serial() : server::Server::kSeveral;
     }
   }
   if (waiting_for_prepare_) return;
@@ -181,7 +181,7 @@ void Client::inspected(const server::Inspection* found) {
   });
   named_.reset();
   // What was reset goes back to what the client has asked for at its start.
-  for (const auto& [name, value] : start_->settings)
+  for (const auto& [name, value] : start_profile().settings)
     if (!relay::look_up(now, name)) relay::put(now, name, value);
   if (now != profile_->settings) adopt(now, server_->reported());
   tell_drift();  // as PostgreSQL does, before it says that it is ready
@@ -199,7 +199,9 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
   if (drift_) {
     for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
   }
+  if (!start_) start_ = std::make_unique<relay::ProfilePtr>(profile_);
   profile_ = pool_.profile(settings);
+  if (profile_ == *start_) start_.reset();
   if (!profile_->known && !server_->needs_prepare(profile_)) profile_->learn(reported);
   told_ = profile_->version;
   drift_ =
@@ -207,16 +209,16 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
 }
 
 void Client::restart_settings() {
-  const auto names = std::exchange(resets_, nullptr);
-  if (server_->errors != resets_errors_) return;  // maybe it was not done, or undone
+  const auto resets = std::exchange(resets_, nullptr);
+  if (server_->errors != resets->errors) return;  // maybe it was not done, or undone
   // Outside of a transaction, in transaction mode, inspected() sees to it.
   const bool session = mode_ == config::Mode::session;
   if (server_->status() == 'E' || (server_->status() == 'I' && !session)) return;
   relay::Settings wanted;
-  for (const auto& one : start_->settings) {
+  for (const auto& one : start_profile().settings) {
     const bool meant = std::ranges::any_of(
-        *names, [&](const auto& name) { return name == "*" || name == one.first; });
-    const bool kept = std::ranges::find(*names, '!' + one.first) != names->end();
+        resets->names, [&](const auto& name) { return name == "*" || name == one.first; });
+    const bool kept = std::ranges::find(resets->names, '!' + one.first) != resets->names.end();
     if (meant && !kept) wanted.push_back(one);
   }
   const std::string sql = relay::change({}, wanted);
@@ -332,7 +334,8 @@ void Client::described(const std::string& name, const relay::StatementRef& state
 bool Client::reported(Bytes name, Bytes value) {
   if (mode_ == config::Mode::session) return true;
   // The server's own value, which will not last: what the client has asked for comes instead.
-  if (resets_ && relay::look_up(start_->settings, lowered(name)) && server_->initially(name, value))
+  if (resets_ && relay::look_up(start_profile().settings, lowered(name)) &&
+      server_->initially(name, value))
     return false;
   const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
   if (!told) told = relay::look_up(profile_->reported, name);

@@ -106,6 +106,14 @@ class Client final : net::StreamSink, server::Tenant {
   void update_reading();
 
   // --- its messages (serve.cc) ---
+  // What the messages sent last may have put back to first values.
+  struct Resets {
+    std::vector<std::string> names;  // as in sql::Analysis
+    std::uint32_t errors = 0;        // the server's, before
+  };
+  const relay::Profile& start_profile() const { return start_ ? **start_ : *profile_; }
+  // Unlike pid_ alone, never another client's.
+  std::uint64_t serial() const { return std::uint64_t{pid_} << 32 | key_; }
   // What becomes of the message at hand.
   enum class Step : std::uint8_t {
     keep,      // it is sent as it is
@@ -176,15 +184,14 @@ class Client final : net::StreamSink, server::Tenant {
 
   Worker& worker_;
   server::Pool& pool_;
-  relay::ProfilePtr start_;    // what its start-up packet asked for
-  relay::ProfilePtr profile_;  // its settings now
+  relay::ProfilePtr profile_;                 // its settings
+  std::unique_ptr<relay::ProfilePtr> start_;  // those of its start-up packet, if these are others
   std::unique_ptr<net::Stream> stream_;
   server::Server* server_ = nullptr;
   std::unique_ptr<Names> names_;  // null: it has never prepared anything
   std::unique_ptr<relay::Settings>
-      drift_;            // reported settings that differ from the profile's, while on this server
-  std::string pending_;  // bytes not dealt with yet; reading is paused while there are any
-  std::string app_;
+      drift_;             // reported settings that differ from the profile's, while on this server
+  std::string pending_;   // bytes not dealt with yet; reading is paused while there are any
   std::size_t skip_ = 0;  // of a long message's body, still to come
   std::unique_ptr<net::Timer> idle_timer_;
   std::unique_ptr<Error> leaving_;  // drained: it goes when its transaction is over
@@ -192,8 +199,11 @@ class Client final : net::StreamSink, server::Tenant {
   const char* at_ = nullptr;        // and here the message at hand begins
   std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
   std::unique_ptr<Portals> portals_;  // those with any
-  std::uint32_t resets_errors_ = 0;   // the server's errors before resets_
-  std::uint64_t serial_;              // unlike pid_, never another client's
+  std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
+      replication_;  // start-up parameters for it
+  std::unique_ptr<Resets> resets_;
+  std::unique_ptr<std::vector<std::string>>
+      named_;  // custom settings that it has set since the last inspection
   std::uint32_t pid_;
   std::uint32_t key_;
   std::uint32_t told_ = 0;  // the version of the profile's reported settings
@@ -201,8 +211,6 @@ class Client final : net::StreamSink, server::Tenant {
   std::uint16_t leased_groups_ = 0;  // sent since the lease began
   Phase phase_ = Phase::welcoming;
   config::Mode mode_;
-  std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
-      replication_;  // start-up parameters for it
   bool skip_drop_ = false;
   bool stalled_ = false;        // pending_ waits for replies
   bool waits_for_all_ = false;  // ... until nothing is owed
@@ -215,13 +223,10 @@ class Client final : net::StreamSink, server::Tenant {
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
-  server::Pins pins_ = 0;                             // why the server stays with it
-  server::Pins sticky_ = 0;                           // of these, what no inspection sees
-  std::unique_ptr<std::vector<std::string>> resets_;  // as in sql::Analysis, in this transaction
-  std::unique_ptr<std::vector<std::string>>
-      named_;                 // custom settings that it has set since the last inspection
   bool client_full_ = false;  // it does not read: what it sends waits, too
   bool altered_ = false;      // texts may have another meaning until this transaction ends
+  server::Pins pins_ = 0;     // why the server stays with it
+  server::Pins sticky_ = 0;   // of these, what no inspection sees
 };
 
 }  // namespace pgw::client

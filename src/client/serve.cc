@@ -304,11 +304,11 @@ Client::Step Client::begin_group() {
 // begins its lease without.
 void Client::claim_sequences() {
   pool_.uses_sequences = true;
-  if (server_->sequences_of == serial_ || server_->status() == 'E') return;
+  if (server_->sequences_of == serial() || server_->status() == 'E') return;
   const bool first = server_->status() == 'I' && server_->pipeline().quiet();
   cut();
   server_->discard_sequences();
-  if (first) server_->sequences_of = serial_;
+  if (first) server_->sequences_of = serial();
 }
 
 std::uint16_t Client::heed(const sql::Analysis& found) {
@@ -324,12 +324,12 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     if (!named_) named_ = std::make_unique<std::vector<std::string>>();
     named_->push_back(name);
   }
-  if (!found.resets.empty() && !start_->settings.empty()) {
+  if (!found.resets.empty() && !start_profile().settings.empty()) {
     if (!resets_) {
-      resets_ = std::make_unique<std::vector<std::string>>();
-      resets_errors_ = server_->errors;
+      resets_ = std::make_unique<Resets>();
+      resets_->errors = server_->errors;
     }
-    resets_->insert(resets_->end(), found.resets.begin(), found.resets.end());
+    resets_->names.insert(resets_->names.end(), found.resets.begin(), found.resets.end());
     barrier_ = true;
   }
   return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
