@@ -9,6 +9,7 @@ namespace pgw::server {
 
 namespace {
 constexpr Duration kMaintainEvery = 500ms;
+constexpr Duration kMaintainMost = 1min;
 constexpr std::size_t kCustomSettingsMost = 200;
 constexpr std::size_t kCustomNameMost = 128;
 constexpr std::size_t kProfileBytesKept = 128 * 1024;
@@ -135,7 +136,8 @@ void Pool::server_free(Server& server) {
   if (!server.may_be_lent())
     return;  // a cancel is under way; the server comes back when it is over
   idle_.push_front(server);
-  if (!maintain_timer_.armed()) context_.loop.arm(maintain_timer_, kMaintainEvery);
+  if (!maintain_timer_.armed() || std::exchange(maintains_late_, false))
+    context_.loop.arm(maintain_timer_, kMaintainEvery);
   serve_waiters();
 }
 
@@ -291,7 +293,17 @@ void Pool::maintain() {
       server = idle_.back();
     }
   }
-  if (!idle_.empty()) context_.loop.arm(maintain_timer_, kMaintainEvery);
+  // A pool that nobody uses is looked at when there is something to do, and costs nothing till
+  // then.
+  Duration next = kMaintainMost;
+  for (Server* server = idle_.front(); server; server = idle_.after(*server)) {
+    const Duration limit =
+        total > set.pool_size ? set.overflow_idle_timeout : set.server_idle_timeout;
+    if (limit > 0us) next = std::min(next, server->idle_since() + limit - now);
+    if (server->lifetime > 0us) next = std::min(next, server->born() + server->lifetime - now);
+  }
+  maintains_late_ = next > kMaintainEvery;
+  if (!idle_.empty()) context_.loop.arm(maintain_timer_, std::max(next, kMaintainEvery));
 }
 
 Cancel* Pool::cancel(Server& server, const net::Address& address, std::uint32_t pid,

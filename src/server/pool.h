@@ -128,9 +128,10 @@ class Pool {
   Time no_connect_before_{};
   std::optional<Error> last_failure_;
   bool last_definite_ = false;
-  net::Timer head_timer_;      // the first waiter's time is over
-  net::Timer connect_timer_;   // the backoff is over
-  net::Timer maintain_timer_;  // idle and lifetime limits
+  net::Timer head_timer_;        // the first waiter's time is over
+  net::Timer connect_timer_;     // the backoff is over
+  bool maintains_late_ = false;  // maintain_timer_ is for later than kMaintainEvery
+  net::Timer maintain_timer_;    // idle and lifetime limits
   std::unordered_map<std::string, std::weak_ptr<relay::Profile>> profiles_;
   std::unordered_map<std::string, std::uint64_t> scopes_;  // by relay::meaning_key
   std::size_t profile_bytes_ = 0;  // of the keys of both, since they were last swept
