@@ -1,5 +1,6 @@
 """What breaks the protocol gets 08P01 or a close, a log line, and disturbs nobody else."""
 import random
+import socket
 import struct
 
 import pytest
@@ -199,3 +200,18 @@ def test_statement_bytes_are_bounded(weir):
             return replies[0] == ("1",) and replies[2] == ("D", b"5")
 
     wait_for(accepted, 10, "the memory is given back when its clients are gone and the servers are clean")
+
+
+def test_thousands_of_half_open_connections(weir):
+    """They end at login_timeout, all at about the same time, and nobody else waits for that."""
+    w = weir(pool_size=1, top={"login_timeout": "1s", "max_clients": 10_000})
+    with w.wire(database="e2e") as other:
+        half_open = [socket.create_connection(w.at("transaction")) for _ in range(3000)]
+        for one in half_open:
+            one.sendall(b"\0\0")
+        for one in half_open:
+            one.settimeout(20)
+            assert other.query("select 1")[1] == ("D", b"1")
+            while one.recv(4096):
+                pass
+            one.close()

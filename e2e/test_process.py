@@ -530,3 +530,14 @@ def test_exit_leaves_no_servers(weir, postgres):
     w.send_signal(signal.SIGTERM)
     assert w.end(10) == 0
     wait_for(lambda: postgres.psql(f"select count(*) from pg_stat_activity where pid = {pid}") == "0")
+
+
+def test_check_reads_the_users_too(tmp_path):
+    text = GOOD.replace('method = "trust"', 'method = "scram-sha-256"\nfile = "users.txt"')
+    code, said = check(tmp_path, text)
+    assert code != 0 and "users.txt" in said and "No such file" in said
+    (tmp_path / "users.txt").write_text('app "x"\n')
+    code, said = check(tmp_path, text)
+    assert code != 0 and "users.txt:1" in said
+    (tmp_path / "users.txt").write_text('"app" "x"\n')
+    assert check(tmp_path, text)[0] == 0

@@ -237,6 +237,7 @@ TEST_F(Stage, ASyncThatWaitsForAServerIsNotCancelled) {
   Hand& other = hand(kTransaction);
   EXPECT_EQ(c.take(), "R K ZI");
   c.send(query("SELECT pg_sleep(1500, 'c1.1'); DEALLOCATE ALL") + message('S'));
+  settle(200ms);  // it has the server
   other.send(query("SELECT pg_sleep(5000, 'c2.1')"));
   settle(3s);
   EXPECT_EQ(c.take(), "T D C C ZI");  // the Sync queues behind the other

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
+#include <system_error>
 
 namespace pgw::auth {
 namespace {
@@ -120,7 +122,9 @@ Result<Userlist> parse_userlist(std::string_view text, std::string_view file_nam
 
 Result<Userlist> load_userlist(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::configuration, "{}: the file of users cannot be opened", path);
+  if (!file)
+    return fail(Code::configuration, "{}: the file of users cannot be opened: {}", path,
+                std::generic_category().message(errno));
   std::string text;
   std::array<char, 16384> piece;
   while (file) {

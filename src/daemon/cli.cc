@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "auth/userlist.h"
 #include "config/address.h"
 #include "config/file.h"
 #include "config/print.h"
@@ -118,9 +119,10 @@ Result<config::SnapshotPtr> read_source(const Command& command) {
 }
 
 Command serve_command(const Options& options) {
-  if (options.url.empty() == options.file.empty())
-    return wrong(
-        "serve needs either a URL (postgresql://user:password@host/dbname) or --config FILE");
+  if (!options.url.empty() && !options.file.empty())
+    return wrong("serve takes a URL or --config FILE, not both");
+  if (options.url.empty() && options.file.empty())
+    return wrong("serve needs a URL (postgresql://user:password@host/dbname) or --config FILE");
   Command command;
   command.url = options.url;
   command.config_path = options.file;
@@ -137,6 +139,13 @@ Command serve_command(const Options& options) {
 Command check_command(const Options& options) {
   const auto snapshot = config::load(options.file);
   if (!snapshot) return answer(snapshot.error().what(), kWrongUsage);
+  const auto& users = (*snapshot)->auth.file;
+  if (!users.empty()) {
+    const auto read = auth::load_userlist(users);
+    if (!read)
+      return answer(fmt::format("{}: [auth] file: {}", options.file, read.error().what()),
+                    kWrongUsage);
+  }
   std::string text = options.file + ": OK";
   for (const std::string& warning : warnings(**snapshot)) text += "\nwarning: " + warning;
   return answer(std::move(text), kOk);

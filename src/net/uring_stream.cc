@@ -72,9 +72,15 @@ void UringConnection::reconcile() {
 void UringConnection::finish_leaving() {
   if (in_flight > 0) {
     if (cancelling_) return;
-    const int fd = fd_.get();
-    cancelling_ = loop_.submit(*this, Op::cancel, [fd](io_uring_sqe* sqe) {
-      io_uring_prep_cancel_fd(sqe, fd, IORING_ASYNC_CANCEL_ALL);
+    // One after the other by its own mark, which the kernel finds at once; by descriptor it looks
+    // at everything that is in flight, and thousands that leave together would stand still.
+    cancelling_ = loop_.submit(*this, Op::cancel, [this](io_uring_sqe* sqe) {
+      if (receiving_ || polling_ || sending_) {
+        const Op op = receiving_ ? Op::receive : polling_ ? Op::poll : Op::send;
+        io_uring_prep_cancel64(sqe, UringLoop::tag(this, op), 0);
+      } else {
+        io_uring_prep_cancel_fd(sqe, fd_.get(), IORING_ASYNC_CANCEL_ALL);
+      }
     });
     return;
   }

@@ -266,13 +266,14 @@ Error Pool::timed_out_error(const Tenant& tenant) const {
   }
   return Error(Code::too_many_connections,
                fmt::format("no server connection for database \"{}\", user \"{}\"{} within {} ms: "
-                           "{} of {} in use, {} "
-                           "clients waiting",
+                           "{} of {} in use, {} waiting",
                            database_, user_, app.empty() ? "" : fmt::format(", app \"{}\"", app),
                            waited, count.leased, most(), waiting_))
       .with_hint(fmt::format(
           "Raise pool_size ({}) or max_overflow ({}) of the database, or pool_timeout; or look for "
-          "transactions that stay open.",
+          "transactions that stay open and for clients that keep a server (LISTEN, temporary "
+          "tables, "
+          "advisory locks: \"its server stays with it\" in the log).",
           set.pool_size, set.max_overflow));
 }
 
