@@ -59,7 +59,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'p':
       out.closer |=
-          same(word, "prepare") || (word.size() > 7 && same(word.substr(0, 7), "pgweir_")) ||
+          same(word, "prepare") || (word.size() >= 7 && same(word.substr(0, 7), "pgweir_")) ||
           same(word, "pg_settings") || (word.size() >= 7 && same(word.substr(0, 7), "pg_temp")) ||
           (contains(word, "advisory") && contains(word, "lock") && !contains(word, "unlock") &&
            !contains(word, "xact")) ||
@@ -154,6 +154,10 @@ Scan scan(std::string_view text) {
           out.closer = out.unsettles = out.alters = out.fleeting = out.frees = true;
         }
       }
+      ++at;
+      continue;
+    }
+    if (text[at] >= '0' && text[at] <= '9') {  // a number, and a word may follow at once
       ++at;
       continue;
     }

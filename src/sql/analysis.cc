@@ -46,7 +46,7 @@ class Analyst {
   // now_ becomes the next token; what stood before is in before_.
   void read() {
     start_ = now_.kind == Kind::end || now_.sign(';') ||
-             one_of(now_, {"begin", "then", "else", "loop"});  // in the body of a DO
+             (depth_ > 0 && one_of(now_, {"begin", "then", "else", "loop"}));
     before_ = now_;
     now_ = ahead_.kind == Kind::end ? lexer_.next() : ahead_;
     ahead_ = {};
@@ -76,7 +76,12 @@ class Analyst {
     if (value.starts_with("pg_temp")) out_.leaves = true;
     if (value == "pg_settings") settings_view_ = true;
     if (settings_view_ && updates_) out_.leaves = out_.sets = out_.opaque = true;
-    if (peek().sign('(')) call(value);
+    if (peek().sign('(') && plain(value)) call(value);
+  }
+
+  // PostgreSQL's own functions have plain names.
+  static bool plain(const std::string& name) {
+    return name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
   }
 
   // The first word of a statement; true: nothing more is to be found in it.
@@ -124,12 +129,13 @@ class Analyst {
   void call(const std::string& name) {
     const auto has = [&](std::string_view part) { return name.find(part) != std::string::npos; };
     if (name == "set_config") return set_config();
-    if (has("advisory_unlock")) {
+    const bool own = name.starts_with("pg_");
+    if (own && has("advisory") && has("unlock")) {
       out_.frees = true;
-    } else if (has("advisory") && has("lock") && !has("xact")) {
+    } else if (own && has("advisory") && has("lock") && !has("xact")) {
       out_.leaves = true;
-    } else if (name == "setseed" || has("_replication_slot") || has("dblink_connect") ||
-               has("replication_origin_session")) {
+    } else if (name == "setseed" || name.starts_with("dblink_connect") ||
+               (own && (has("_replication_slot") || has("replication_origin_session")))) {
       out_.leaves = out_.indelible = true;
     } else if (std::ranges::binary_search(kDynamic, name)) {
       unseen();
