@@ -158,3 +158,15 @@ def test_the_server_is_free_when_the_state_is_gone(weir):
             a.query(keep)
             a.query(end)
             assert b.query("select 1")[1] == ("D", b"1"), keep
+
+
+@everywhere
+def test_set_behind_a_reset_in_one_group_stays(target):
+    """Pipelined in a transaction: the reset goes back to the start, the SET behind it counts."""
+    with target.wire(options="-c work_mem=2MB") as c:
+        c.query("begin")
+        c.ask(parse("", "reset work_mem"), bind("", ""), execute(),
+              parse("", "set work_mem = '5MB'"), bind("", ""), execute(), SYNC)
+        inside = c.query("show work_mem")
+        c.query("commit")
+        return inside, c.query("show work_mem")

@@ -177,7 +177,7 @@ void Client::inspected(const server::Inspection* found) {
   std::erase_if(now, [&](const auto& one) {
     return one.second.empty() && one.first.contains('.') &&
            !relay::look_up(profile_->settings, one.first) &&
-           !(named_ && std::ranges::find(*named_, one.first) != named_->end());
+           !(named_ && named_->contains(one.first));
   });
   named_.reset();
   // What was reset goes back to what the client has asked for at its start.

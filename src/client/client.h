@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "client/admission.h"
@@ -148,6 +149,7 @@ class Client final : net::StreamSink, server::Tenant {
   // Of a statement that is about to be carried out.
   // currval or lastval is about to be asked for: never another client's.
   void claim_sequences();
+  void note_reset(const std::string& name);
   // Gives the flags of the reply that is to be expected.
   std::uint16_t heed(const sql::Analysis& found);
   Step pass(relay::Want want, std::uint16_t flags = 0);
@@ -202,7 +204,7 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
       replication_;  // start-up parameters for it
   std::unique_ptr<Resets> resets_;
-  std::unique_ptr<std::vector<std::string>>
+  std::unique_ptr<std::set<std::string>>
       named_;  // custom settings that it has set since the last inspection
   std::uint32_t pid_;
   std::uint32_t key_;

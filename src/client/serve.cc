@@ -1,4 +1,6 @@
 // What a client sends: cut into messages, given a server, passed on in runs as long as possible.
+#include <algorithm>
+
 #include "base/check.h"
 #include "client/client.h"
 #include "client/worker.h"
@@ -15,6 +17,7 @@ using relay::Want;
 
 namespace {
 
+constexpr std::size_t kNamedMost = 200;             // as many as a pool knows
 constexpr std::size_t kNamesMax = 64 * 1024;        // of the names in one Bind, Describe or Close
 constexpr std::size_t kQueryLookMax = 256 * 1024;   // a longer query is not searched for words
 constexpr std::size_t kOwedMax = 32 * 1024;         // replies owed; a further group waits
@@ -311,6 +314,23 @@ void Client::claim_sequences() {
   if (first) server_->sequences_of = serial();
 }
 
+// Only what the client has asked for at its start is of interest: so there are never many.
+void Client::note_reset(const std::string& name) {
+  const bool set = name[0] == '!';
+  if (set && !resets_) return;
+  const auto& start = start_profile().settings;
+  if (start.empty() || (name != "*" && !relay::look_up(start, set ? name.substr(1) : name))) return;
+  if (!resets_) {
+    resets_ = std::make_unique<Resets>();
+    resets_->errors = server_->errors;
+  }
+  if (name == "*") resets_->names.clear();
+  std::erase(resets_->names, set ? name.substr(1) : '!' + name);
+  if (std::ranges::find(resets_->names, name) == resets_->names.end())
+    resets_->names.push_back(name);
+  barrier_ = true;
+}
+
 std::uint16_t Client::heed(const sql::Analysis& found) {
   if (found.reads_sequences && mode_ == config::Mode::transaction) claim_sequences();
   if (found.indelible) {
@@ -321,17 +341,10 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
   if (found.leaves || (found.frees && may_be_pinned())) server_->make_dirty();
   for (const auto& name : found.custom) {
     if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
-    if (!named_) named_ = std::make_unique<std::vector<std::string>>();
-    named_->push_back(name);
+    if (!named_) named_ = std::make_unique<std::set<std::string>>();
+    if (named_->size() < kNamedMost) named_->insert(name);
   }
-  if (!found.resets.empty() && !start_profile().settings.empty()) {
-    if (!resets_) {
-      resets_ = std::make_unique<Resets>();
-      resets_->errors = server_->errors;
-    }
-    resets_->names.insert(resets_->names.end(), found.resets.begin(), found.resets.end());
-    barrier_ = true;
-  }
+  for (const auto& name : found.resets) note_reset(name);
   return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
 }
 

@@ -95,8 +95,10 @@ class Analyst {
     } else if (one_of(now_, {"do", "call", "execute"})) {
       unseen();
       body_ |= now_.is("do");
-    } else if (one_of(now_, {"listen", "load"})) {
+    } else if (now_.is("listen")) {
       out_.leaves = true;
+    } else if (now_.is("load")) {
+      out_.leaves = out_.indelible = true;
     } else if (one_of(now_, {"discard", "deallocate", "unlisten", "close", "drop", "rollback"})) {
       out_.frees = true;
       if (now_.is("deallocate")) touches_shared();
@@ -170,15 +172,9 @@ class Analyst {
     if (reset || ends_with_default()) {
       out_.resets.push_back(name == "all" ? "*" : lowered(name));
     } else {
-      is_set(lowered(name));
+      out_.resets.push_back('!' + lowered(name));
     }
     if (dotted) out_.custom.push_back(lowered(name));
-  }
-
-  void is_set(const std::string& name) {
-    if (out_.resets.empty()) return;
-    std::erase(out_.resets, name);
-    out_.resets.push_back('!' + name);
   }
 
   // The rest of a SET: TO DEFAULT and its like.
@@ -240,7 +236,7 @@ class Analyst {
     finish();
     if (local && argument == 3) return;
     out_.leaves = out_.sets = true;
-    if (known) is_set(name);
+    if (known) out_.resets.push_back('!' + name);
     if (!known) {
       out_.opaque = true;
     } else if (name.find('.') != std::string::npos) {

@@ -18,8 +18,8 @@ struct Analysis {
   bool sets = false;
   // ... which nothing takes away again: setseed, a replication slot, a connection of dblink.
   bool indelible = false;
-  // Settings that it may put back to their first values, in lower case; "*": all; "!name": but not
-  // this one, which is set afterwards.
+  // In order, in lower case: settings that it may put back to their first values ("*": all), and
+  // with a '!' before the name those that it sets.
   std::vector<std::string> resets;
   // The names of custom settings (with a dot, in lower case) that it may set for the session:
   // PostgreSQL does not list these by itself.

@@ -105,11 +105,9 @@ TEST(Analysis, Resets) {
             (Names{"work_mem", "*", "*"}));
   EXPECT_EQ(analyze("set a to default; set b = default; set time zone local").resets,
             (Names{"a", "b", "timezone"}));
-  EXPECT_EQ(analyze("set a = 1; set local b to default; set names 'utf8'; discard temp").resets,
-            Names{});
-  EXPECT_EQ(analyze("set search_path = a, b; reset c").resets, Names{"c"});
+  EXPECT_EQ(analyze("set A = 1; set local b to default; discard temp").resets, Names{"!a"});
+  EXPECT_EQ(analyze("reset c; select set_config('c', 'x', false)").resets, (Names{"c", "!c"}));
   EXPECT_EQ(analyze("begin; savepoint a; reset b; rollback to a").resets, Names{});
-  EXPECT_EQ(analyze("reset all; set a = 1").resets, (Names{"*", "!a"}));
 }
 
 TEST(Analysis, TheRest) {
@@ -117,6 +115,7 @@ TEST(Analysis, TheRest) {
   EXPECT_TRUE(analyze("deallocate \"pgweir_1_a\"").indelible);
   EXPECT_TRUE(analyze("prepare pgweir_1_a as select 1").indelible);
   EXPECT_TRUE(analyze("select dblink_connect_u('a', 'b')").indelible);
+  EXPECT_TRUE(analyze("load 'x'").indelible);
   EXPECT_FALSE(analyze("set a = 1").indelible);
   EXPECT_TRUE(analyze("select currval('a')").reads_sequences);
   EXPECT_TRUE(analyze("select lastval()").reads_sequences);
