@@ -1,5 +1,6 @@
 // One client after its login. Its messages are read in client/serve.cc, its statements handled in
-// client/statements.cc, its life told in client/client.cc. Thread: its worker's. Owned by its
+// client/statements.cc, its settings and what keeps its server in client/session.cc, its life told
+// in client/client.cc. Thread: its worker's. Owned by its
 // worker.
 #pragma once
 #include <map>

@@ -17,7 +17,6 @@ using relay::Want;
 
 namespace {
 
-constexpr std::size_t kNamedMost = 200;             // as many as a pool knows
 constexpr std::size_t kNamesMax = 64 * 1024;        // of the names in one Bind, Describe or Close
 constexpr std::size_t kQueryLookMax = 256 * 1024;   // a longer query is not searched for words
 constexpr std::size_t kOwedMax = 32 * 1024;         // replies owed; a further group waits
@@ -300,52 +299,6 @@ Client::Step Client::begin_group() {
     restart_settings();
   }
   return Step::keep;
-}
-
-// What the session holds may be of clients before: it is dropped. In a transaction that has begun
-// already its own goes with it; that happens once, because from then on every client of the pool
-// begins its lease without.
-void Client::claim_sequences() {
-  pool_.uses_sequences = true;
-  if (server_->sequences_of == serial() || server_->status() == 'E') return;
-  const bool first = server_->status() == 'I' && server_->pipeline().quiet();
-  cut();
-  server_->discard_sequences();
-  if (first) server_->sequences_of = serial();
-}
-
-// Only what the client has asked for at its start is of interest: so there are never many.
-void Client::note_reset(const std::string& name) {
-  const bool set = name[0] == '!';
-  if (set && !resets_) return;
-  const auto& start = start_profile().settings;
-  if (start.empty() || (name != "*" && !relay::look_up(start, set ? name.substr(1) : name))) return;
-  if (!resets_) {
-    resets_ = std::make_unique<Resets>();
-    resets_->errors = server_->errors;
-  }
-  if (name == "*") resets_->names.clear();
-  std::erase(resets_->names, set ? name.substr(1) : '!' + name);
-  if (std::ranges::find(resets_->names, name) == resets_->names.end())
-    resets_->names.push_back(name);
-  barrier_ = true;
-}
-
-std::uint16_t Client::heed(const sql::Analysis& found) {
-  if (found.reads_sequences && mode_ == config::Mode::transaction) claim_sequences();
-  if (found.indelible) {
-    server_->spoil();
-    sticky_ |= server::Pin::indelible;
-  }
-  if (found.opaque) sticky_ |= server::Pin::setting;
-  if (found.leaves || (found.frees && may_be_pinned())) server_->make_dirty();
-  for (const auto& name : found.custom) {
-    if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
-    if (!named_) named_ = std::make_unique<std::set<std::string>>();
-    if (named_->size() < kNamedMost) named_->insert(name);
-  }
-  for (const auto& name : found.resets) note_reset(name);
-  return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
 }
 
 Client::Step Client::pass(Want want, std::uint16_t flags) {

@@ -1,5 +1,7 @@
-// One connection to PostgreSQL: it logs in, is lent to one client after the other, and is made
-// clean in between. Thread: its worker's. Owned by its pool.
+// One connection to PostgreSQL: it logs in (server_login.cc), is lent to one client after the
+// other, whose session it holds (server_session.cc) and whose statements it has
+// (server_statements.cc), passes replies on (server_relay.cc), and is made clean in between.
+// Thread: its worker's. Owned by its pool.
 #pragma once
 #include <deque>
 #include <memory>

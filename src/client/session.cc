@@ -1,0 +1,178 @@
+// What a client has set and left in its session, and how it stays the client's: settings go with it
+// from server to server, anything else keeps its server.
+#include <algorithm>
+
+#include "client/client.h"
+#include "server/pool.h"
+#include "wire/write.h"
+
+namespace pgw::client {
+
+using relay::Expected;
+
+namespace {
+constexpr std::size_t kNamedMost = 200;  // as many as a pool knows
+}
+
+// What its servers report is not what it was told at its login, or when it last had one.
+void Client::tell_changes() {
+  if (told_ == profile_->version) return;
+  std::string out;
+  for (const auto& [name, value] : profile_->since(std::exchange(told_, profile_->version)))
+    wire::write_parameter(out, name, value);
+  stream_->send(out);
+}
+
+// Settings go with the client; anything else it can have on this server only.
+void Client::inspected(const server::Inspection* found) {
+  if (!found) return pin(pins_ | server::Pin::unknown);
+  if (mode_ == config::Mode::session) return;
+  // What sets all settings back takes those with it whose names were not known.
+  const bool nothing = found->settings.empty();
+  if (nothing) sticky_ &= static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting));
+  relay::Settings now = found->settings;
+  // An empty custom setting may be what somebody else has left: PostgreSQL cannot forget the name.
+  std::erase_if(now, [&](const auto& one) {
+    return one.second.empty() && one.first.contains('.') &&
+           !relay::look_up(profile_->settings, one.first) &&
+           !(named_ && named_->contains(one.first));
+  });
+  named_.reset();
+  // What was reset goes back to what the client has asked for at its start.
+  for (const auto& [name, value] : start_profile().settings)
+    if (!relay::look_up(now, name)) relay::put(now, name, value);
+  if (now != profile_->settings) adopt(now, server_->reported());
+  tell_drift();  // as PostgreSQL does, before it says that it is ready
+  if (found->settings_only) {
+    pin((pins_ & static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting))) | sticky_);
+  } else {
+    pin(found->pins | sticky_);
+  }
+}
+
+void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {
+  if (told_ != 0 || !drift_)
+    tell_changes();  // else what it was not told yet would be taken for told
+  relay::Settings told = profile_->reported;
+  if (drift_) {
+    for (const auto& [name, value] : *drift_) relay::remember(told, name, value);
+  }
+  if (!start_) start_ = std::make_unique<relay::ProfilePtr>(profile_);
+  profile_ = pool_.profile(settings);
+  if (profile_ == *start_) start_.reset();
+  if (!profile_->known && !server_->needs_prepare(profile_)) profile_->learn(reported);
+  told_ = profile_->version;
+  drift_ =
+      told == profile_->reported ? nullptr : std::make_unique<relay::Settings>(std::move(told));
+}
+
+void Client::restart_settings() {
+  const auto resets = std::exchange(resets_, nullptr);
+  if (server_->errors != resets->errors) return;  // maybe it was not done, or undone
+  // Outside of a transaction, in transaction mode, inspected() sees to it.
+  const bool session = mode_ == config::Mode::session;
+  if (server_->status() == 'E' || (server_->status() == 'I' && !session)) return;
+  relay::Settings wanted;
+  for (const auto& one : start_profile().settings) {
+    const bool meant = std::ranges::any_of(
+        resets->names, [&](const auto& name) { return name == "*" || name == one.first; });
+    const bool kept = std::ranges::find(resets->names, '!' + one.first) != resets->names.end();
+    if (meant && !kept) wanted.push_back(one);
+  }
+  const std::string sql = relay::change({}, wanted);
+  if (sql.empty()) return;
+  if (session) {
+    server_->reset_to(sql);
+  } else {
+    server_->query(sql);
+  }
+}
+
+void Client::pin(server::Pins pins) {
+  const server::Pins news = pins & static_cast<server::Pins>(~pins_);
+  if (news != 0) log(Level::info, about(), "its server stays with it: {}", server::names_of(news));
+  if (pins == 0 && pins_ != 0) log(Level::info, about(), "its server is free again");
+  pins_ = pins;
+}
+
+void Client::tell_drift() {
+  if (!drift_ || !profile_->known) return;
+  told_ = profile_->version;
+  std::string out;
+  for (const auto& [name, value] : *drift_) {
+    const auto* own = relay::look_up(profile_->reported, name);
+    if (own && *own != value) wire::write_parameter(out, name, *own);
+  }
+  drift_.reset();
+  stream_->send(out);
+}
+
+bool Client::reported(Bytes name, Bytes value) {
+  if (mode_ == config::Mode::session) return true;
+  // The server's own value, which will not last: what the client has asked for comes instead.
+  if (resets_ && relay::look_up(start_profile().settings, lowered(name)) &&
+      server_->initially(name, value))
+    return false;
+  const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
+  if (!told) told = relay::look_up(profile_->reported, name);
+  if (told && *told == value) return false;
+  if (!drift_) drift_ = std::make_unique<relay::Settings>();
+  relay::remember(*drift_, name, value);
+  return true;
+}
+
+std::string Client::news(const relay::Settings& now) {
+  std::string out;
+  if (!drift_ && now == profile_->reported) return out;
+  for (const auto& [name, value] : now)
+    if (reported(name, value)) wire::write_parameter(out, name, value);
+  return out;
+}
+
+// What the session holds may be of clients before: it is dropped. In a transaction that has begun
+// already its own goes with it; that happens once, because from then on every client of the pool
+// begins its lease without.
+void Client::claim_sequences() {
+  pool_.uses_sequences = true;
+  if (server_->sequences_of == serial() || server_->status() == 'E') return;
+  const bool first = server_->status() == 'I' && server_->pipeline().quiet();
+  cut();
+  server_->discard_sequences();
+  if (first) server_->sequences_of = serial();
+}
+
+// Only what the client has asked for at its start is of interest: so there are never many.
+void Client::note_reset(const std::string& name) {
+  const bool set = name[0] == '!';
+  if (set && !resets_) return;
+  const auto& start = start_profile().settings;
+  if (start.empty() || (name != "*" && !relay::look_up(start, set ? name.substr(1) : name))) return;
+  if (!resets_) {
+    resets_ = std::make_unique<Resets>();
+    resets_->errors = server_->errors;
+  }
+  if (name == "*") resets_->names.clear();
+  std::erase(resets_->names, set ? name.substr(1) : '!' + name);
+  if (std::ranges::find(resets_->names, name) == resets_->names.end())
+    resets_->names.push_back(name);
+  barrier_ = true;
+}
+
+std::uint16_t Client::heed(const sql::Analysis& found) {
+  if (found.reads_sequences && mode_ == config::Mode::transaction) claim_sequences();
+  if (found.indelible) {
+    server_->spoil();
+    sticky_ |= server::Pin::indelible;
+  }
+  if (found.opaque) sticky_ |= server::Pin::setting;
+  if (found.leaves || (found.frees && may_be_pinned())) server_->make_dirty();
+  for (const auto& name : found.custom) {
+    if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
+    if (!named_) named_ = std::make_unique<std::set<std::string>>();
+    if (named_->size() < kNamedMost) named_->insert(name);
+  }
+  for (const auto& name : found.resets) note_reset(name);
+  return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
+}
+
+}  // namespace pgw::client
