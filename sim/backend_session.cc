@@ -126,8 +126,8 @@ Backend::Rows Backend::inspection(const Statement& s) const {
     rows.push_back({"lock", "", std::to_string(n)});
   if (!temporary_.empty()) rows.push_back({"temporary", "", ""});
   if (!cursors_.empty()) rows.push_back({"cursor", "", ""});
-  if (std::ranges::any_of(prepared_, [](const auto& one) { return one.second.from_sql; }))
-    rows.push_back({"prepared", "", ""});
+  for (const auto& [name, statement] : prepared_)
+    if (!name.empty()) rows.push_back({statement.from_sql ? "prepared" : "statement", name, ""});
   for (const std::string& channel : channels_) rows.push_back({"listen", channel, ""});
   for (const Assignment& one : s.sets)
     if (const auto value = value_of(one.name)) rows.push_back({"set", one.name, *value});

@@ -180,6 +180,10 @@ class Client final : net::StreamSink, server::Tenant {
   // refusal was sent.
   Step check_shape(Bytes name, const Names::Value& value, bool taught);
   Step refuse(std::string_view kind, Bytes name, relay::Want want, std::uint16_t flags = 0);
+  // For a text that speaks of prepared statements: its server gets them under the client's names.
+  Step spell_out(const relay::Scan& scan, bool hide);
+  // A name that SQL PREPARE may have given, for all that is known here.
+  bool may_be_of_sql(Bytes name) const;
   bool has_room_for(Bytes text);
   void stand_in(bool simple);
   bool note_portal(Bytes name, Portal portal);
@@ -205,6 +209,7 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
       replication_;  // start-up parameters for it
   std::unique_ptr<Resets> resets_;
+  std::unique_ptr<std::set<std::string, std::less<>>> sql_statements_;  // while they pin its server
   std::unique_ptr<std::set<std::string>>
       named_;  // custom settings that it has set since the last inspection
   std::uint32_t pid_;

@@ -61,6 +61,22 @@ void Names::told(const std::string& name, const relay::StatementRef& statement,
   if (found != names_.end() && found->second.statement == statement) found->second.shape = shape;
 }
 
+std::map<std::string, relay::StatementRef, std::less<>> Names::named() const {
+  std::map<std::string, relay::StatementRef, std::less<>> out;
+  for (const auto& [name, value] : names_)
+    if (!name.empty()) out.emplace(name, value.statement);
+  for (std::size_t i = first_; i < pending_.size(); ++i) {
+    const Change& change = pending_[i];
+    if (change.name.empty()) continue;
+    if (change.value.statement) {
+      out.insert_or_assign(change.name, change.value.statement);
+    } else {
+      out.erase(change.name);
+    }
+  }
+  return out;
+}
+
 const std::string* Names::name_of(std::string_view server_name) const {
   for (const auto& [name, value] : names_)
     if (value.statement->server_name() == server_name) return &name;

@@ -3,6 +3,7 @@
 // own group of messages.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -39,6 +40,10 @@ class Names {
   void forget_all() {
     std::erase_if(names_, [](const auto& one) { return !one.first.empty(); });
   }
+  // It was found to be gone. Only with nothing under way.
+  void lose(const std::string& name) { names_.erase(name); }
+  // All that have a name, by it, as they will be when what was sent has been carried out.
+  std::map<std::string, relay::StatementRef, std::less<>> named() const;
   void drop_unnamed() { names_.erase(std::string()); }
 
   bool empty() const { return names_.empty() && pending_.empty(); }

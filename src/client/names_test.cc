@@ -185,5 +185,22 @@ using NamesDeathTest = NamesTest;
 
 TEST_F(NamesDeathTest, SettlesOnlyWhatWasSent) { EXPECT_DEATH(names_.settle(Fate::happened), ""); }
 
+TEST_F(NamesTest, NamedIsWhatWillBe) {
+  add("a", "one");
+  add("", "unnamed");
+  add("gone", "two");
+  names_.define("b", value("three"), 3);
+  names_.undefine("gone", 3);
+  std::string all;
+  for (const auto& [name, statement] : names_.named())
+    all += name + "=" + std::string(statement->text()) + " ";
+  EXPECT_EQ(all, "a=one b=three ");
+  names_.settle(Fate::skipped);
+  names_.settle(Fate::skipped);
+  EXPECT_EQ(names_.named().size(), 2u);
+  names_.lose("gone");
+  EXPECT_EQ(text("gone"), "");
+}
+
 }  // namespace
 }  // namespace pgw::client

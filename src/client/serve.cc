@@ -307,8 +307,6 @@ Client::Step Client::pass(Want want, std::uint16_t flags) {
 }
 
 Client::Step Client::on_query(const Frame& frame) {
-  ++leased_groups_;
-  server_->unnamed = 0;
   std::uint16_t flags = 0;
   if (!frame.whole) {
     // Too long to be looked at: whatever it does, it is undone before the next client.
@@ -323,12 +321,15 @@ Client::Step Client::on_query(const Frame& frame) {
     if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
     if (scan.closer || (scan.frees && may_be_pinned())) flags |= heed(sql::analyze(*text));
     if (scan.reset_all) flags |= Expected::resets;
-    if (scan.unsettles && mode_ == config::Mode::transaction) {
+    const bool shared = mode_ == config::Mode::transaction;
+    if (scan.unsettles && shared) {
       if (const auto name = relay::deallocated_name(*text)) {
         const auto look = names().look(*name, server_->group());
         if (look.unsure) return wait_for_replies(false);
         barrier_ = true;
         if (look.value) {
+          ++leased_groups_;
+          server_->unnamed = 0;
           stand_in(true);
           names().undefine(*name, server_->group());
           std::string out;
@@ -341,7 +342,13 @@ Client::Step Client::on_query(const Frame& frame) {
       }
       barrier_ = true;
     }
+    if ((scan.names || scan.lists) && shared) {
+      const Step step = spell_out(scan, scan.lists);
+      if (step != Step::keep) return step;
+    }
   }
+  ++leased_groups_;
+  server_->unnamed = 0;
   if (names_) {
     const auto unnamed = names_->look({}, server_->group());
     if (unnamed.unsure || unnamed.value) {

@@ -43,6 +43,12 @@ void Client::inspected(const server::Inspection* found) {
     if (!relay::look_up(now, name)) relay::put(now, name, value);
   if (now != profile_->settings) adopt(now, server_->reported());
   tell_drift();  // as PostgreSQL does, before it says that it is ready
+  for (const auto& name : found->lost_statements) names().lose(name);
+  if (!found->settings_only) {
+    sql_statements_.reset();
+    if (!found->sql_statements.empty())
+      sql_statements_ = std::make_unique<std::set<std::string, std::less<>>>(found->sql_statements);
+  }
   if (found->settings_only) {
     pin((pins_ & static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting))) | sticky_);
   } else {

@@ -23,6 +23,9 @@ constexpr std::string_view kStale = "pgweir_stale:";
 constexpr std::string_view kTooMany = "pgweir_many:";
 constexpr std::string_view kTooBig = "pgweir_big:";
 
+// How all of pgweir's own names begin.
+constexpr std::string_view kOwn = "pgweir_";
+
 constexpr std::size_t kPortalsMax = 10'000;  // with something to remember, in one transaction
 
 }  // namespace
@@ -118,16 +121,20 @@ Client::Step Client::parse_unnamed(const Frame&, Bytes text, Bytes types) {
       }
     }
   }
+  if (scan.names) {
+    const Step step = spell_out(scan, false);  // what EXECUTE gives is found out now
+    if (step != Step::keep) return step;
+  }
   server_->unnamed = value.token;
   names().define({}, std::move(value), server_->group());
   return pass(Want::parse, Expected::client_op);
 }
 
 Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
-  const auto group = server_->group();
-  const auto look = names().look(name, group);
+  const auto look = names().look(name, server_->group());
   if (look.unsure) return wait_for_replies(false);
-  if (look.value) return refuse(kTaken, name, Want::parse);
+  const bool of_sql = sql_statements_ && sql_statements_->contains(name) && !server_->dirty();
+  if (look.value || of_sql) return refuse(kTaken, name, Want::parse);
   if (names().count() >= worker_.settings().client_statements)
     return refuse(kTooMany, name, Want::parse);
   if (!has_room_for(text)) return refuse(kTooBig, name, Want::parse);
@@ -136,7 +143,7 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   const auto scan = relay::scan(text);
   if (scan.unsettles) {
     if (auto target = relay::deallocated_name(text)) {
-      const auto its = names().look(*target, group);
+      const auto its = names().look(*target, server_->group());
       if (its.unsure) return wait_for_replies(false);
       if (its.value) {
         value.deallocates = std::move(*target);
@@ -144,10 +151,16 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
       }
     }
   }
-  const auto scope =
-      scan.fleeting || drift_ || altered_ ? worker_.statements().fresh_scope() : profile_->scope;
+  if (scan.names && value.deallocates.empty()) {
+    const Step step = spell_out(scan, false);
+    if (step != Step::keep) return step;
+  }
+  const auto scope = scan.fleeting || scan.names || drift_ || altered_
+                         ? worker_.statements().fresh_scope()
+                         : profile_->scope;
   value.statement = worker_.statements().intern(scope, text, types);
   const auto statement = value.statement;
+  const auto group = server_->group();
   auto& prepared = server_->prepared();
   const auto has = prepared.has(statement, group);
   if (has == Prepared::Has::unsure) return wait_for_replies(false);
@@ -175,20 +188,47 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   return Step::drop;
 }
 
+// The text finds there what it would find without pgweir; afterwards that goes (Server::inspect).
+Client::Step Client::spell_out(const relay::Scan& scan, bool hide) {
+  const bool any = names_ && names_->count() > 0;
+  if ((!any && !scan.lists) || server_->status() == 'E') return Step::keep;
+  if (server_->end_replay()) return wait_for_replies(true);
+  if (server_->pipeline().groups() > 0) return wait_for_replies(false);
+  cut();
+  auto own = any ? names_->named() : server::Server::Own();
+  std::erase_if(own, [](const auto& one) { return one.first.starts_with(kOwn); });
+  server_->spell_out(own, hide);
+  barrier_ = true;
+  return Step::keep;
+}
+
+bool Client::may_be_of_sql(Bytes name) const {
+  return !name.empty() && !name.starts_with(kOwn) && may_be_pinned();
+}
+
 Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Portal* portal) {
-  const auto group = server_->group();
-  const auto look = names().look(name, group);
+  const auto look = names().look(name, server_->group());
   if (look.unsure) return wait_for_replies(false);
+  if (!look.value && may_be_of_sql(name)) {
+    server_->make_dirty();
+    return Step::keep;
+  }
   if (!look.value) return refuse(kNone, name, want);
   const Names::Value& value = *look.value;
-  const auto has =
-      name.empty() ? Prepared::Has::yes : server_->prepared().has(value.statement, group);
+  const auto& scan = value.statement->scan();
+  if ((scan.names || scan.lists) && value.deallocates.empty()) {
+    const Step step = spell_out(scan, scan.lists && want == Want::bind);
+    if (step != Step::keep) return step;
+  }
+  const bool spelled = scan.lists && want == Want::bind && server_->spells(name);
+  const auto has = name.empty() || spelled
+                       ? Prepared::Has::yes
+                       : server_->prepared().has(value.statement, server_->group());
   if (has == Prepared::Has::unsure) return wait_for_replies(false);
-  if (want == Want::bind && value.shape != 0 && !name.empty()) {
+  if (want == Want::bind && value.shape != 0 && !name.empty() && !spelled) {
     const Step step = check_shape(name, value, has == Prepared::Has::yes);
     if (step != Step::keep) return step;
   }
-  const auto& scan = value.statement->scan();
   if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
   altered_ |= scan.alters;
   if (scan.unsettles) barrier_ = true;
@@ -215,6 +255,10 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
       server_->unnamed = taken ? value.token : 0;
     }
     return Step::keep;
+  }
+  if (spelled) {
+    server_name = name;
+    return Step::replaced;
   }
   if (has == Prepared::Has::no) {
     cut();
@@ -322,6 +366,10 @@ Client::Step Client::on_close(const Frame& frame) {
   if (target->name.empty()) {
     server_->unnamed = 0;
     return pass(Want::close, flags);
+  }
+  if (!look.value && may_be_of_sql(target->name)) {
+    server_->make_dirty();
+    return pass(Want::close);
   }
   cut();
   if (server_->pipeline().copying_in()) {  // it makes the COPY fail, and so it must be sent

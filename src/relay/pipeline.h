@@ -39,7 +39,9 @@ struct Expected {
     renamed = 64,   // a statement's name in an error's text is pgweir's and must be the client's
     stands_in = 512,  // DEALLOCATE of the stand-in
     inspects = 1024,  // pgweir asks what the session holds
-    describes = 256   // a shared statement's shape is learned from the reply
+    spells =
+        8192,  // a statement is made under the client's own name; that it fails is of no account
+    describes = 256  // a shared statement's shape is learned from the reply
   };
   Want want = Want::sync;
   std::uint16_t flags = 0;
@@ -47,14 +49,14 @@ struct Expected {
 
   bool has(Flag flag) const { return (flags & flag) != 0; }
   // Its fate is of interest to somebody.
-  bool followed() const { return (flags & (client_op | server_op | describes)) != 0; }
+  bool followed() const { return (flags & (client_op | server_op | describes | spells)) != 0; }
 };
 
 // What became of a message: carried out; refused with an error; never looked at because of an error
 // before it.
 enum class Fate : std::uint8_t { happened, failed, skipped };
 
-// Told of entries that carry client_op, server_op or describes, in order.
+// Told of entries that are followed(), in order.
 class Effects {
  public:
   virtual void settled(const Expected& entry, Fate fate) = 0;

@@ -40,12 +40,14 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'd':
       out.unsettles |= same(word, "discard") || same(word, "deallocate");
+      out.names |= same(word, "deallocate");
       out.closer |= same(word, "discard");
       out.frees |= same(word, "discard") || same(word, "deallocate") || same(word, "drop");
       out.closer |= contains(word, "dblink_connect");
       break;
     case 'e':
       out.closer |= same(word, "execute");
+      out.names |= same(word, "execute");
       break;
     case 'h':
       out.closer |= same(word, "hold");
@@ -58,6 +60,8 @@ void judge(std::string_view word, Scan& out) {
       out.fleeting |= same(word, "now");
       break;
     case 'p':
+      out.names |= same(word, "prepare");
+      out.lists |= contains(word, "pg_prepared_statement");
       out.closer |=
           same(word, "prepare") || (word.size() >= 7 && same(word.substr(0, 7), "pgweir_")) ||
           same(word, "pg_settings") || (word.size() >= 7 && same(word.substr(0, 7), "pg_temp")) ||
@@ -152,6 +156,7 @@ Scan scan(std::string_view text) {
         // U&"..." may spell any word in a way that is not seen here.
         if (c == '&' && next == '"' && at > 0 && lowered(text[at - 1]) == 'u') {
           out.closer = out.unsettles = out.alters = out.fleeting = out.frees = true;
+          out.names = out.lists = true;
         }
       }
       ++at;

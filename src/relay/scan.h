@@ -18,6 +18,9 @@ struct Scan {
   bool reset_all =
       false;  // is RESET ALL and nothing else, or ends with it (as drivers' clean-up queries do)
   bool reads_sequences = false;  // currval, lastval
+  bool names =
+      false;  // may speak of prepared statements by their names: EXECUTE, DEALLOCATE, PREPARE
+  bool lists = false;  // may ask which there are: pg_prepared_statements
   bool fleeting =
       false;  // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
 };

@@ -53,6 +53,17 @@ TEST(Scan, Unsettles) {
     EXPECT_FALSE(scan(text).unsettles) << text;
 }
 
+TEST(Scan, SpeaksOfStatements) {
+  for (const char* text : {"execute a", "select 1; DEALLOCATE b", "prepare c as select 1"})
+    EXPECT_TRUE(scan(text).names) << text;
+  for (const char* text : {"select 1", "select prepared", "executes", "discard all"})
+    EXPECT_FALSE(scan(text).names) << text;
+  EXPECT_TRUE(scan("table Pg_Prepared_Statements").lists);
+  EXPECT_TRUE(scan("select pg_prepared_statement()").lists);
+  EXPECT_TRUE(scan("select U&\"\\0070g\"").lists);
+  EXPECT_FALSE(scan("table pg_prepared_xacts").lists);
+}
+
 TEST(Scan, ResetAll) {
   for (const char* text : {"reset all", "RESET ALL", "reset all;", " reset \n all ; ",
                            "close all; unlisten *; reset all", "discard sequences;RESET ALL;"})

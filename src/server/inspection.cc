@@ -9,6 +9,8 @@
 namespace pgw::server {
 namespace {
 
+constexpr std::size_t kStatementsMost = 10'000;  // of SQL PREPARE, whose names are of interest
+
 struct Kind {
   std::string_view word;  // in the first column
   Pin pin;
@@ -43,8 +45,7 @@ constexpr std::string_view kQuery =
     " WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
     " UNION ALL SELECT 'cursor', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors"
     " WHERE is_holdable)"
-    " UNION ALL SELECT 'prepared', '', '' WHERE EXISTS (SELECT"
-    " FROM pg_catalog.pg_prepared_statements WHERE from_sql)"
+    " UNION ALL SELECT 'prepared', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql"
     " UNION ALL SELECT 'listen', c, '' FROM pg_catalog.pg_listening_channels() c";
 
 }  // namespace
@@ -59,8 +60,12 @@ std::string names_of(Pins pins) {
   return out;
 }
 
-std::string inspection_query(const std::vector<std::string>& custom) {
+std::string inspection_query(const std::vector<std::string>& custom, bool statements) {
   std::string out(kQuery);
+  if (statements)
+    out +=
+        " UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements"
+        " WHERE NOT from_sql";
   if (custom.empty()) return out;
   std::string names;
   for (const auto& name : custom) {
@@ -90,6 +95,13 @@ bool take_row(Bytes row, Inspection& into) {
       into.pins |= Pin::temporary;
     return true;
   }
+  if (kind == "statement") {
+    if (const auto it = into.lost_statements.find(name); it != into.lost_statements.end())
+      into.lost_statements.erase(it);
+    return true;
+  }
+  if (kind == "prepared" && into.sql_statements.size() < kStatementsMost)
+    into.sql_statements.emplace(name);
   const auto found = std::ranges::find(kKinds, kind, &Kind::word);
   if (found == std::end(kKinds)) return false;
   if (found->pin == Pin::listen) into.channels.emplace_back(name);

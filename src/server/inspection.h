@@ -2,6 +2,7 @@
 // one query, outside of any transaction. Pure but for the names that it is given.
 #pragma once
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +34,16 @@ struct Inspection {
   relay::Settings settings;  // of the session, sorted by name; role and session_authorization, too
   std::vector<std::string> channels;
   Pins pins = 0;
+  // By SQL PREPARE; some of them, if there are very many.
+  std::set<std::string, std::less<>> sql_statements;
+  // Of those that Server::spell_out() has made: which are gone.
+  std::set<std::string, std::less<>> lost_statements;
   bool settings_only = false;  // RESET ALL: there are none, and nothing else was asked
 };
 
 // The query. `custom`: names of custom settings to ask for, because PostgreSQL does not list them.
-std::string inspection_query(const std::vector<std::string>& custom);
+// `statements`: whether to tell which ones there are under the client's own names.
+std::string inspection_query(const std::vector<std::string>& custom, bool statements);
 // Takes one DataRow's body. False: it is not one of that query.
 bool take_row(Bytes row, Inspection& into);
 

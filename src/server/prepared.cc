@@ -87,6 +87,13 @@ std::vector<relay::Statement*> Prepared::oldest(std::size_t most) const {
   return out;
 }
 
+std::vector<relay::Statement*> Prepared::all() const {
+  std::vector<relay::Statement*> out;
+  for (const auto& [statement, entry] : entries_)
+    if (entry.unsettled > 0 ? entry.will_be : entry.present) out.push_back(statement);
+  return out;
+}
+
 std::vector<relay::Statement*> Prepared::unused() const {
   std::vector<relay::Statement*> out;
   for (const auto& [statement, entry] : entries_)

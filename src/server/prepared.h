@@ -38,6 +38,8 @@ class Prepared {
   relay::Statement* oldest() const;
   std::vector<relay::Statement*> oldest(std::size_t most) const;
   bool settled() const { return changes_.empty(); }
+  // All, as they will be when what was sent is carried out.
+  std::vector<relay::Statement*> all() const;
   // Those that no client has any more. Only with nothing unsettled.
   std::vector<relay::Statement*> unused() const;
 

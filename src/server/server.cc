@@ -51,6 +51,11 @@ void Server::send_sync() {
 void Server::settled(const Expected& entry, relay::Fate fate) {
   if (entry.has(Expected::server_op)) prepared_.settle(fate == relay::Fate::happened);
   if (entry.has(Expected::describes) && fate != relay::Fate::happened) described_.pop_front();
+  if (entry.has(Expected::spells)) {
+    const auto made = spelled_.find(spelling_.front());
+    if (made != spelled_.end()) made->second.made = fate == relay::Fate::happened;
+    spelling_.pop_front();
+  }
   if (entry.has(Expected::client_op) && tenant_) tenant_->statement_op(fate);
 }
 

@@ -4,6 +4,7 @@
 // Thread: its worker's. Owned by its pool.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,7 +67,8 @@ class Server final : net::StreamSink, relay::Effects {
   // group may follow, for it would not be skipped with the first.
   bool replaying();
   // The same, and no message of the client's stands behind them: they get a Sync of their own.
-  void end_replay();
+  // True: so it is.
+  bool end_replay();
   void send(Bytes bytes) {
     if (remembers_) remember(bytes);
     stream_->send(bytes);
@@ -85,6 +87,12 @@ class Server final : net::StreamSink, relay::Effects {
   // Describe of a shared statement, which this server has by then. `name` is the client's for it.
   // `check`: for pgweir alone, to know its shape; with a Flush, and Tenant::progressed() follows.
   void describe(const relay::StatementRef& statement, std::string_view name, bool check);
+  // Statements under the client's own names, for a text that speaks of them: for as long as the
+  // lease, or the pin, does not end. `hide`: those that clients share are closed, because the text
+  // would see them.
+  using Own = std::map<std::string, relay::StatementRef, std::less<>>;
+  void spell_out(const Own& own, bool hide);
+  bool spells(std::string_view name) const { return spelled_.contains(name); }
   relay::Pipeline& pipeline() { return pipeline_; }
   Prepared& prepared() { return prepared_; }
   std::uint32_t group() const { return pipeline_.group(); }
@@ -187,6 +195,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool heal(Bytes error);
   bool heal_describe();
   void inspected(bool failed);
+  void unspell(const Inspection& found);
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
@@ -208,6 +217,12 @@ class Server final : net::StreamSink, relay::Effects {
   relay::Settings first_reported_;
   std::unique_ptr<Inspection> inspection_;  // under way
   std::vector<relay::StatementRef> tainted_;
+  struct Spelling {
+    relay::StatementRef statement;
+    bool made = false;  // PostgreSQL has taken it
+  };
+  std::map<std::string, Spelling, std::less<>> spelled_;
+  std::deque<std::string> spelling_;  // of these, the ones that are under way, in order
   std::uint32_t agreed_ = 0;  // the version of profile_'s that it was found equal to; 0: none
   struct Described {
     relay::StatementRef statement;

@@ -259,7 +259,8 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         dying_ = true;
         fatal_told_ = verdict.forward && tenant_;
       }
-      if (verdict.quiet_error && !verdict.entry.has(Expected::inspects)) {
+      if (verdict.quiet_error && !verdict.entry.has(Expected::inspects) &&
+          !verdict.entry.has(Expected::spells)) {
         quiet_failed_ = true;
         if (tenant_) {
           profile_.reset();
@@ -344,6 +345,7 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       [[fallthrough]];
     case Effect::deallocate_all:
       prepared_.forget_all();
+      spelled_.clear();
       if (!ours && tenant_) tenant_->lost_all_statements();
       return;
   }

@@ -103,12 +103,13 @@ bool Server::replaying() {
   return replaying_;
 }
 
-void Server::end_replay() {
-  if (!replaying() || pipeline_.synced() || !pipeline_.back()->has(Expected::quiet)) return;
+bool Server::end_replay() {
+  if (!replaying() || pipeline_.synced() || !pipeline_.back()->has(Expected::quiet)) return false;
   std::string out;
   wire::write_sync(out);
   send(out);
   expect({.want = Want::sync, .flags = kQuiet});
+  return true;
 }
 
 void Server::inspect() {
@@ -121,10 +122,27 @@ void Server::inspect() {
   tainted_.clear();
   inspection_ = std::make_unique<Inspection>();
   std::string out;
-  wire::write_query(out, inspection_query(pool_.custom_settings()));
-  send(out);
+  wire::write_query(out, inspection_query(pool_.custom_settings(), !spelled_.empty()));
   unnamed = 0;
   expect({.want = Want::query, .flags = kQuiet | Expected::inspects});
+  for (const auto& [name, spelling] : spelled_) {
+    if (spelling.made) inspection_->lost_statements.insert(name);  // until it is found
+  }
+  send(out);
+}
+
+// What is not lost is still there for nobody but this client, which has it elsewhere, too.
+void Server::unspell(const Inspection& found) {
+  std::string out;
+  for (const auto& [name, spelling] : std::exchange(spelled_, {})) {
+    if (!spelling.made || found.lost_statements.contains(name)) continue;
+    wire::write_close(out, 'S', name);
+    expect({.want = Want::close, .flags = kQuiet});
+  }
+  if (out.empty()) return;
+  wire::write_sync(out);
+  send(out);
+  expect({.want = Want::sync, .flags = kQuiet});
 }
 
 // DISCARD ALL, or RESET ALL: what is there now is known without asking.
@@ -154,6 +172,7 @@ void Server::inspected(bool failed) {
   const auto found = std::move(inspection_);
   if (!found || !tenant_) return;
   if (failed) return tenant_->inspected(nullptr);
+  if (!spelled_.empty()) unspell(*found);
   // Values come in the client's encoding and are replayed in the database's.
   const auto* theirs = relay::look_up(reported_, "client_encoding");
   const auto* own = relay::look_up(reported_, "server_encoding");

@@ -106,6 +106,45 @@ void Server::replay(const relay::StatementRef& statement, bool close_first, Byte
   send(out);
 }
 
+// In groups of their own, where the client has begun none, so that one that PostgreSQL does not
+// take any more (its table is gone) is no loss to the others.
+void Server::spell_out(const Own& own, bool hide) {
+  if (pipeline_.skipping() || pipeline_.copying_in()) return;
+  const bool alone = pipeline_.synced();
+  const std::uint16_t flags = alone ? kQuiet : Expected::ours;
+  const auto close = [&](std::string& out, std::string_view name, std::uint16_t more) {
+    wire::write_close(out, 'S', name);
+    expect({.want = Want::close, .flags = static_cast<std::uint16_t>(flags | more)});
+  };
+  const auto end = [&](std::string& out) {
+    if (!alone || out.empty()) return;
+    wire::write_sync(out);
+    expect({.want = Want::sync, .flags = kQuiet});
+  };
+  std::string out;
+  if (hide) {
+    for (relay::Statement* statement : prepared_.all()) {
+      prepared_.close_sent(*statement, pipeline_.group());
+      close(out, statement->server_name(), Expected::server_op);
+    }
+    end(out);
+    send(out);
+  }
+  for (const auto& [name, statement] : own) {
+    Spelling& known = spelled_[name];
+    if (known.statement == statement) continue;
+    out.clear();
+    if (known.statement) close(out, name, 0);
+    wire::write_parse(out, name, statement->text(), statement->types());
+    known = {statement, false};
+    spelling_.push_back(name);
+    expect({.want = Want::parse, .flags = static_cast<std::uint16_t>(flags | Expected::spells)});
+    end(out);
+    send(out);
+  }
+  make_dirty();
+}
+
 void Server::describe(const relay::StatementRef& statement, std::string_view name, bool check) {
   describe_begins_group_ = pipeline_.quiet() && status_ == 'I';
   std::string out;
