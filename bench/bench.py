@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 
-from peers import PASSWORD, HaProxy, PgBouncer, Pgweir, Postgres, Wire, pgbench, prepare
+from peers import (PASSWORD, HaProxy, PgBouncer, Pgweir, Postgres, Relay, Wire, end_pgbench, pgbench, prepare,
+                   start_pgbench)
 from lib.targets import IO_URING
 from lib.wire import query
 
@@ -61,15 +62,15 @@ def bench_cpu():
         prepare(pg)
         with HaProxy(pg) as haproxy, PgBouncer(pg) as bouncer:
             weirs = [Pgweir(pg, loop) for loop in LOOPS]
+            relays = [Relay(pg, loop) for loop in LOOPS]
             try:
                 # Debian's pgbouncer cannot do prepared statements in transaction mode.
                 costs = cpu_per_transaction(
-                    [*weirs, haproxy, bouncer],
-                    lambda peer: {"haproxy": ["prepared"], "pgbouncer": ["simple", "extended"]}.get(
-                        peer.name, ["prepared", "simple", "extended"]), rounds=7)
+                    [*weirs, haproxy, bouncer, *relays],
+                    lambda peer: ["simple", "extended"] if peer is bouncer else ["prepared", "simple", "extended"], rounds=7)
             finally:
-                for weir in weirs:
-                    weir.stop()
+                for peer in weirs + relays:
+                    peer.stop()
     for weir in weirs:
         limit = 0.75 if "io_uring" in weir.name else 1.0
         value = ratio(costs, weir.name, "haproxy", "prepared")
@@ -81,6 +82,39 @@ def bench_cpu():
             report(f"CPU per {protocol} transaction, {weir.name} : pgbouncer",
                    f"{value:.2f} ({median(costs[weir.name, protocol]):.1f} : {median(costs['pgbouncer', protocol]):.1f} µs)",
                    "at most 0.65", value <= 0.65)
+    for protocol in ("prepared", "simple", "extended"):
+        other = "haproxy" if protocol == "prepared" else "pgbouncer"
+        for relay in relays:
+            value = ratio(costs, relay.name, other, protocol)
+            report(f"CPU per {protocol} transaction, {relay.name} and nothing else : {other}",
+                   f"{value:.2f} ({median(costs[relay.name, protocol]):.1f} µs)", "for comparison", None)
+
+
+def own_settings(peer, transactions, own):
+    """CPU per transaction of 32 clients, each with settings of its own or all with the server's."""
+    before = peer.cpu()
+    running = [start_pgbench(peer, "prepared", 1, transactions, options=(
+        f"-c search_path=schema{i},public -c timezone=Etc/GMT+{i % 12} -c statement_timeout={60_000 + i}" if own else ""))
+               for i in range(32)]
+    done = sum(end_pgbench(peer, process) for process in running)
+    return (peer.cpu() - before) / done * 1e6
+
+
+def bench_settings():
+    """32 clients over 8 servers, each with its own search_path, timezone and statement_timeout : the same without."""
+    rounds, transactions = (2, 300) if quick else (5, 1500)
+    with Postgres(settings={"max_connections": 100}) as pg:
+        prepare(pg)
+        for loop in LOOPS:
+            with Pgweir(pg, loop, pool_size=8) as weir:
+                for own in (False, True):
+                    own_settings(weir, 50, own)
+                costs = [(own_settings(weir, transactions, True), own_settings(weir, transactions, False))
+                         for _ in range(rounds)]
+                value = median([a / b for a, b in costs])
+                report(f"CPU per transaction with own settings : without, {weir.name}",
+                       f"{value:.2f} ({median([a for a, _ in costs]):.1f} : {median([b for _, b in costs]):.1f} µs)",
+                       "at most 1.25", value <= 1.25)
 
 
 def bench_calls():

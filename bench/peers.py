@@ -155,6 +155,18 @@ listen postgres
         super().__init__(pg, "haproxy", ["/usr/sbin/haproxy", "-f", config, "-db"])
 
 
+class Relay(Peer):
+    """bench/relay.cc: copies bytes and does nothing else."""
+
+    def __init__(self, pg, loop):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-bench-"))
+        self.port = free_port()
+        binary = self.folder / "relay"
+        subprocess.run(["clang++-19", "-std=c++23", "-O2", ROOT / "bench" / "relay.cc", "-o", binary, "-luring"], check=True,
+                       timeout=120)
+        super().__init__(pg, f"copying, {loop}", [binary, loop, str(self.port), str(pg.port)])
+
+
 class Strace:
     """Counts the system calls of all threads of a process between `with` and its end."""
 
@@ -181,17 +193,30 @@ class Strace:
         self.calls = sum(self.by_name.values())
 
 
-def pgbench(peer, protocol="prepared", clients=32, transactions=1000, more=(), database="postgres", timeout=600):
-    """Runs `pgbench -S` through the peer; how many transactions were done."""
-    done = subprocess.run(
+def start_pgbench(peer, protocol="prepared", clients=32, transactions=1000, more=(), database="postgres", options=""):
+    """`pgbench -S` through the peer; `options`: PGOPTIONS."""
+    return subprocess.Popen(
         [BIN / "pgbench", "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "2" if clients > 1 else "1", "-t",
          str(transactions), "-h", "127.0.0.1", "-p", str(peer.port), "-U", USER, *more, database],
-        env={**os.environ, "PGPASSWORD": PASSWORD, "PGSSLMODE": "disable", "PGGSSENCMODE": "disable"},
-        capture_output=True, text=True, timeout=timeout)
-    count = re.search(r"transactions actually processed: (\d+)/(\d+)", done.stdout)
-    if done.returncode or not count or count[1] != count[2]:
-        raise RuntimeError(f"pgbench through {peer.name} failed:\n{done.stdout}{done.stderr}"[:3000])
+        env={**os.environ, "PGPASSWORD": PASSWORD, "PGSSLMODE": "disable", "PGGSSENCMODE": "disable", "PGOPTIONS": options},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent())
+
+
+def end_pgbench(peer, process, timeout=600):
+    """How many transactions it has done."""
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    count = re.search(r"transactions actually processed: (\d+)/(\d+)", out)
+    if process.returncode or not count or count[1] != count[2]:
+        raise RuntimeError(f"pgbench through {peer.name} failed:\n{out}{errors}"[:3000])
     return int(count[1])
+
+
+def pgbench(peer, *arguments, **more):
+    """Runs `pgbench -S` through the peer; how many transactions were done."""
+    return end_pgbench(peer, start_pgbench(peer, *arguments, **more))
 
 
 def prepare(pg):

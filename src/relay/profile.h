@@ -24,6 +24,10 @@ struct Profile {
   std::vector<std::uint32_t> changed;
   bool safe =
       true;  // no server that is like the first can refuse them: no need to wait for its answer
+  bool short_of_time = false;  // hasty(settings)
+  // The messages that bring all of it about, made when they are first needed: see
+  // Server::lead_with.
+  std::string lead;
   std::uint64_t scope =
       0;  // statements prepared under it are shared within this scope (see Statements)
 
@@ -51,6 +55,9 @@ std::string meaning_key(const Settings& settings);
 // what is in effect; what it has and `to` lacks is reset to the server's own value. Plain ASCII:
 // the session's client_encoding may be another client's.
 std::string change(const Settings& from, const Settings& to);
+// Both are settings of the same names, none of which says who the client is: then it is as good to
+// set all, whatever differs.
+bool same_names(const Settings& a, const Settings& b);
 // Whether these limit statements to less than a second: then even a SELECT like the above may be
 // cut short on a busy machine.
 bool hasty(const Settings& settings);

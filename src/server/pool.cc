@@ -333,6 +333,7 @@ relay::ProfilePtr Pool::profile(relay::Settings settings) {
   if (profile_bytes_ > sweep_at_) sweep_profiles();
   auto made = std::make_shared<relay::Profile>();
   made->safe = relay::all_safe(settings);
+  made->short_of_time = relay::hasty(settings);
   auto& scope = scopes_[relay::meaning_key(settings)];
   if (scope == 0) scope = context_.statements.fresh_scope();
   made->scope = scope;

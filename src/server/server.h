@@ -199,7 +199,7 @@ class Server final : net::StreamSink, relay::Effects {
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
-  void lead_with(std::string_view sql);
+  void lead_with(Bytes messages);
   void close_statements(const std::vector<relay::Statement*>& statements);
   void lose(const Error& why);
   void deadline();

@@ -13,8 +13,26 @@ using relay::Expected;
 using relay::Want;
 
 namespace {
+
 constexpr std::uint16_t kQuiet = Expected::ours | Expected::quiet;
+// Settings that are set together, also those that are as they should be: then the messages are the
+// same for whichever client was there before.
+constexpr std::size_t kAllAtOnce = 8;
+
+// The messages for lead_with().
+std::string leading(std::string_view sql) {
+  std::string out;
+  for (const std::string_view text : {std::string_view("BEGIN ISOLATION LEVEL READ COMMITTED"), sql,
+                                      std::string_view("COMMIT")}) {
+    wire::write_parse(out, {}, text, Bytes("\0\0", 2));
+    wire::write_bind_front(out, {}, {}, 6);
+    out.append(6, '\0');
+    wire::write_execute(out, {});
+  }
+  return out;
 }
+
+}  // namespace
 
 bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   PGW_ASSERT(pipeline_.quiet() && status_ == 'I');
@@ -35,16 +53,22 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   const bool unknown = !same && !(profile->known && relay::agrees(profile->reported, reported_,
                                                                   from, profile->settings));
   if (profile_ != profile) {
-    const std::string sql = relay::change(from, profile->settings);
-    wait = !sql.empty() && (session || !profile->safe || unknown || relay::hasty(from));
+    wait = session || !profile->safe || unknown || (profile_ && profile_->short_of_time);
+    const bool all = !wait && !from.empty() && from.size() <= kAllAtOnce &&
+                     relay::same_names(from, profile->settings);
+    const std::string sql = all ? std::string() : relay::change(from, profile->settings);
+    wait &= !sql.empty();
     agreed_ = 0;
     profile_ = profile;
     if (session && wait) {
       reset_to(sql);
     } else if (wait) {
       query(sql);
+    } else if (all) {
+      if (profile->lead.empty()) profile->lead = leading(relay::change({}, profile->settings));
+      lead_with(profile->lead);
     } else if (!sql.empty()) {
-      lead_with(sql);
+      lead_with(leading(sql));
     }
     if (wait && unknown) learning_ = profile;
   }
@@ -80,16 +104,8 @@ void Server::reset_to(std::string_view sql) {
 // the client's Sync. In a block of its own, so that it stays when the client's group fails: COMMIT
 // ends the transaction at once, and what follows begins as if nothing had been before. The
 // isolation level is given because the other client's default may be one that waits.
-void Server::lead_with(std::string_view sql) {
-  std::string out;
-  for (const std::string_view text : {std::string_view("BEGIN ISOLATION LEVEL READ COMMITTED"), sql,
-                                      std::string_view("COMMIT")}) {
-    wire::write_parse(out, {}, text, Bytes("\0\0", 2));
-    wire::write_bind_front(out, {}, {}, 6);
-    out.append(6, '\0');
-    wire::write_execute(out, {});
-  }
-  send(out);
+void Server::lead_with(Bytes messages) {
+  send(messages);
   unnamed = 0;
   replaying_ = reports_due_ = true;
   for (int i = 0; i < 3; ++i)
