@@ -11,15 +11,6 @@ namespace {
 
 constexpr std::size_t kStatementsMost = 10'000;  // of SQL PREPARE, whose names are of interest
 
-struct Kind {
-  std::string_view word;  // in the first column
-  Pin pin;
-};
-constexpr Kind kKinds[] = {{"lock", Pin::lock},           {"temporary", Pin::temporary},
-                           {"cursor", Pin::cursor},       {"prepared", Pin::prepared},
-                           {"listen", Pin::listen},       {"setting", Pin::setting},
-                           {"indelible", Pin::indelible}, {"unknown", Pin::unknown}};
-
 // Each name is PostgreSQL's own, whatever search_path says. What is asked here is the same since
 // PostgreSQL 10.
 constexpr std::string_view kQuery =
@@ -50,16 +41,6 @@ constexpr std::string_view kQuery =
 
 }  // namespace
 
-std::string names_of(Pins pins) {
-  std::string out;
-  for (const Kind& kind : kKinds) {
-    if (!has(pins, kind.pin)) continue;
-    if (!out.empty()) out += ", ";
-    out += kind.word;
-  }
-  return out;
-}
-
 std::string inspection_query(const std::vector<std::string>& custom, bool statements) {
   std::string out(kQuery);
   if (statements)
@@ -77,6 +58,11 @@ std::string inspection_query(const std::vector<std::string>& custom, bool statem
                    " FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) n"
                    " WHERE pg_catalog.current_setting(n, true) IS NOT NULL",
                    names);
+}
+
+bool beyond_ascii(const std::pair<std::string, std::string>& setting) {
+  return std::ranges::any_of(setting.second,
+                             [](char c) { return static_cast<signed char>(c) < 0; });
 }
 
 bool take_row(Bytes row, Inspection& into) {
@@ -102,8 +88,9 @@ bool take_row(Bytes row, Inspection& into) {
   }
   if (kind == "prepared" && into.sql_statements.size() < kStatementsMost)
     into.sql_statements.emplace(name);
-  const auto found = std::ranges::find(kKinds, kind, &Kind::word);
-  if (found == std::end(kKinds)) return false;
+  const auto kinds = pin_kinds();
+  const auto found = std::ranges::find(kinds, kind, &PinKind::word);
+  if (found == kinds.end()) return false;
   if (found->pin == Pin::listen) into.channels.emplace_back(name);
   into.pins |= found->pin;
   return true;

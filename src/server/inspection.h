@@ -8,27 +8,16 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/pin.h"
 #include "relay/profile.h"
 
 namespace pgw::server {
 
-// Why a server must stay with its client. A set of these is a Pins.
-enum class Pin : std::uint16_t {
-  lock = 1,        // session advisory locks
-  temporary = 2,   // temporary tables and the like, or a search_path in which new ones are
-  cursor = 4,      // WITH HOLD
-  prepared = 8,    // by SQL PREPARE
-  listen = 16,     // LISTEN
-  setting = 32,    // a setting whose name is not known
-  indelible = 64,  // what nothing takes away: setseed, LOAD, a temporary replication slot
-  unknown = 128    // PostgreSQL could not be asked
-};
-using Pins = std::uint16_t;
-constexpr Pins operator|(Pins pins, Pin pin) { return pins | static_cast<Pins>(pin); }
-inline Pins& operator|=(Pins& pins, Pin pin) { return pins = pins | pin; }
-constexpr bool has(Pins pins, Pin pin) { return (pins & static_cast<Pins>(pin)) != 0; }
-// "lock, listen".
-std::string names_of(Pins pins);
+// Why a server must stay with its client.
+using pgw::has;
+using pgw::names_of;
+using pgw::Pin;
+using pgw::Pins;
 
 struct Inspection {
   relay::Settings settings;  // of the session, sorted by name; role and session_authorization, too
@@ -40,6 +29,9 @@ struct Inspection {
   std::set<std::string, std::less<>> lost_statements;
   bool settings_only = false;  // RESET ALL: there are none, and nothing else was asked
 };
+
+// Of a setting's value.
+bool beyond_ascii(const std::pair<std::string, std::string>& setting);
 
 // The query. `custom`: names of custom settings to ask for, because PostgreSQL does not list them.
 // `statements`: whether to tell which ones there are under the client's own names.
