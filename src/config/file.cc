@@ -56,6 +56,9 @@ class Reader {
   void read_auth(const toml::node& node);
   void read_databases(const toml::node& node);
   void read_database(std::string_view name, const toml::table& table);
+  void read_overlays(const toml::node& node, std::string_view section, Overlays& into);
+  void read_overlay(std::string_view name, const toml::table& table, std::string_view section,
+                    Overlays& into);
   void read_url(Database& database, const toml::node& node, bool has_timeout);
   void unknown(const toml::key& key, std::string_view section);
   // The text of a node, or a problem.
@@ -89,6 +92,20 @@ std::string_view type_name(const toml::node& node) {
   }
 }
 
+// The scope of the settings that a section may hold.
+std::uint8_t scope_of(std::string_view section) {
+  if (section.empty()) return GLOBAL;
+  if (section == "databases") return DATABASE;
+  if (section == "users") return USER;
+  return section == "apps" ? APP : 0;
+}
+
+// A section as it is written in the file.
+std::string header(std::string_view section) {
+  if (section == "listen") return "[[listen]]";
+  return scope_of(section) != 0 ? fmt::format("[{}.NAME]", section) : fmt::format("[{}]", section);
+}
+
 SnapshotPtr Reader::read(std::string_view text) {
   const toml::parse_result result = toml::parse(text, file_);
   if (!result) {
@@ -118,6 +135,10 @@ void Reader::read_top(const toml::table& top) {
       read_auth(node);
     else if (key == "databases")
       read_databases(node);
+    else if (key == "users")
+      read_overlays(node, "users", snapshot_->users);
+    else if (key == "apps")
+      read_overlays(node, "apps", snapshot_->apps);
     else
       unknown(key, "");
   }
@@ -294,10 +315,46 @@ void Reader::read_url(Database& database, const toml::node& node, bool has_timeo
     database.settings.connect_timeout = *url->connect_timeout;
 }
 
-// A section as it is written in the file.
-std::string header(std::string_view section) {
-  if (section == "listen") return "[[listen]]";
-  return section == "databases" ? "[databases.NAME]" : fmt::format("[{}]", section);
+// One who is spoken of: [users.NAME] is of a user.
+std::string_view one_of_section(std::string_view section) {
+  return section.substr(0, section.size() - 1);
+}
+
+void Reader::read_overlays(const toml::node& node, std::string_view section, Overlays& into) {
+  const auto* table = node.as_table();
+  if (!table) {
+    wrong(node.source(), "{} is {}; expected {} with settings", section, type_name(node),
+          header(section));
+    return;
+  }
+  for (const auto& [key, value] : *table) {
+    if (key.str().empty() && section == "users")
+      wrong(key.source(), "a user has a name, or is \"*\"");
+    else if (const auto* one = value.as_table())
+      read_overlay(key.str(), *one, section, into);
+    else
+      wrong(value.source(), "{}.{} is {}; expected [{}.{}] with settings", section, key.str(),
+            type_name(value), section, key.str());
+  }
+}
+
+void Reader::read_overlay(std::string_view name, const toml::table& table, std::string_view section,
+                          Overlays& into) {
+  Overlay overlay;
+  for (const auto& [key, node] : table) {
+    const Row* row = find_row(key.str());
+    if (row && (row->scopes & scope_of(section)) != 0) {
+      read_setting(overlay.values, *row, node);
+      overlay.given.push_back(row);
+    } else if (row) {
+      wrong(key.source(), "{} is not a setting of one {}; expected it at the top of the file{}",
+            key.str(), one_of_section(section),
+            (row->scopes & DATABASE) != 0 ? " or in [databases.NAME]" : "");
+    } else {
+      unknown(key, section);
+    }
+  }
+  into.insert_or_assign(std::string(name), std::move(overlay));
 }
 
 void Reader::unknown(const toml::key& key, std::string_view section) {
@@ -305,7 +362,7 @@ void Reader::unknown(const toml::key& key, std::string_view section) {
   std::vector<std::string_view> here;
   std::string elsewhere(known_elsewhere(name));
   for (const Row& row : rows()) {
-    if (section.empty() || (section == "databases" && (row.scopes & DATABASE) != 0))
+    if ((row.scopes & scope_of(section)) != 0)
       here.push_back(row.name);
     else if (row.name == name)
       elsewhere = fmt::format("{} at the top of the file", name);
@@ -316,7 +373,7 @@ void Reader::unknown(const toml::key& key, std::string_view section) {
     else if (known.name == name)
       elsewhere = fmt::format("{} in {}", name, header(known.section));
   }
-  if (section.empty()) here.insert(here.end(), {"listen", "auth", "databases"});
+  if (section.empty()) here.insert(here.end(), {"listen", "auth", "databases", "users", "apps"});
   const auto near = nearest(name, here);
   const std::string meant = near.empty() || !elsewhere.empty() ? elsewhere : std::string(near);
   wrong(key.source(), "unknown key \"{}\"{}{}", name,

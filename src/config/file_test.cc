@@ -287,5 +287,85 @@ TEST(Print, NamesEverySetting) {
     }
 }
 
+// The settings that hold for an app of a user in a database.
+Settings settings_for(const Snapshot& snapshot, std::string_view database, std::string_view user,
+                      std::string_view app) {
+  return snapshot.settings_for(*snapshot.find(database), user, app);
+}
+
+TEST(Scopes, TheMostSpecificWins) {
+  const auto snapshot = good(R"(on_lock = "warn"
+on_cursor = "warn"
+on_listen = "warn"
+on_setting = "warn"
+[apps.worker]
+on_lock = "ignore"
+[users.alice]
+on_lock = "error"
+on_cursor = "ignore"
+[databases.shop]
+url = "postgresql://h"
+on_lock = "pin"
+on_cursor = "pin"
+on_listen = "error"
+[databases."*"]
+url = "postgresql://h"
+)");
+  ASSERT_TRUE(snapshot);
+  const Settings all = settings_for(*snapshot, "shop", "alice", "worker");
+  EXPECT_EQ(all.on_lock, "ignore");
+  EXPECT_EQ(all.on_cursor, "ignore");
+  EXPECT_EQ(all.on_listen, "error");
+  EXPECT_EQ(all.on_setting, "warn");
+  EXPECT_EQ(all.on_sequence, "ignore");
+  EXPECT_EQ(settings_for(*snapshot, "shop", "alice", "other").on_lock, "error");
+  EXPECT_EQ(settings_for(*snapshot, "shop", "bob", "").on_lock, "pin");
+  EXPECT_EQ(settings_for(*snapshot, "bookings", "bob", "").on_lock, "warn");
+  EXPECT_EQ(settings_for(*snapshot, "bookings", "bob", "worker").on_lock, "ignore");
+}
+
+TEST(Scopes, TheStarIsForThoseWithoutASection) {
+  const auto snapshot = good(kAny + R"([users."*"]
+on_lock = "warn"
+on_listen = "warn"
+[users.alice]
+on_lock = "error"
+[apps."*"]
+on_cursor = "error"
+[apps.""]
+on_cursor = "ignore"
+)");
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(settings_for(*snapshot, "x", "bob", "a").on_lock, "warn");
+  EXPECT_EQ(settings_for(*snapshot, "x", "alice", "a").on_lock, "error");
+  EXPECT_EQ(settings_for(*snapshot, "x", "alice", "a").on_listen,
+            "pin");  // hers is another section
+  EXPECT_EQ(settings_for(*snapshot, "x", "bob", "a").on_cursor, "error");
+  EXPECT_EQ(settings_for(*snapshot, "x", "bob", "").on_cursor, "ignore");
+}
+
+TEST(Scopes, WhatIsWrongInThem) {
+  EXPECT_EQ(
+      problem(kAny + "[users.alice]\npool_size = 3\n"),
+      "f:4:1: pool_size is not a setting of one user; expected it at the top of the file or in "
+      "[databases.NAME]");
+  EXPECT_EQ(problem(kAny + "[apps.\"*\"]\nworkers = 3\n"),
+            "f:4:1: workers is not a setting of one app; expected it at the top of the file");
+  EXPECT_EQ(problem(kAny + "[apps.worker]\non_lok = \"pin\"\n"),
+            "f:4:1: unknown key \"on_lok\" in [apps.NAME]; did you mean on_lock?");
+  EXPECT_EQ(problem(kAny + "[users.a]\nurl = \"postgresql://h\"\n"),
+            "f:4:1: unknown key \"url\" in [users.NAME]; did you mean url in [databases.NAME]?");
+  EXPECT_EQ(problem(kAny + "[apps.worker]\non_lock = \"eror\"\n"),
+            "f:4:11: on_lock is \"eror\"; expected pin, warn, error or ignore; did you mean "
+            "\"error\"?");
+  EXPECT_EQ(problem("apps = 5\n" + kAny),
+            "f:1:8: apps is an integer; expected [apps.NAME] with "
+            "settings");
+  EXPECT_EQ(problem("apps.worker = 5\n" + kAny),
+            "f:1:15: apps.worker is an integer; expected [apps.worker] with settings");
+  EXPECT_EQ(problem(kAny + "[users.\"\"]\n"), "f:3:8: a user has a name, or is \"*\"");
+  EXPECT_EQ(problem(kAny + "[user.a]\n"), "f:3:2: unknown key \"user\"; did you mean users?");
+}
+
 }  // namespace
 }  // namespace pgw::config

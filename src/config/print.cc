@@ -56,6 +56,14 @@ std::string scopes(const Row& row) {
   return out;
 }
 
+// " `a`, `b`": the settings of a scope.
+std::string list_of(Scope scope) {
+  std::string out;
+  for (const Row& row : rows())
+    if ((row.scopes & scope) != 0) out += fmt::format("{} `{}`", out.empty() ? "" : ",", row.name);
+  return out;
+}
+
 std::string_view reload(OnReload on_reload) {
   return on_reload == OnReload::live ? "live" : "restart";
 }
@@ -75,7 +83,11 @@ constexpr std::string_view kSections[][2] = {
 std::string print_settings() {
   const Settings defaults;
   std::string out =
-      "# At the top of the file; those of scope database also in [databases.NAME].\n\n";
+      "# At the top of the file; those of scope database also in [databases.NAME], of scope user "
+      "in\n"
+      "# [users.NAME], of scope app in [apps.NAME] (the client's application_name). The app's "
+      "wins\n"
+      "# over the user's, that over the database's. NAME \"*\": every one without a section.\n\n";
   for (const Row& row : rows())
     out += fmt::format("{} = {}\n    {}\n    {}: {}; scope: {}; on reload: {}\n", row.name,
                        value_text(row, defaults), row.help, unit(row), bounds(row), scopes(row),
@@ -106,7 +118,9 @@ std::string print_markdown() {
       "(`\"64kB\"`, `\"64MB\"`, `\"1GiB\"`; all 1024-based).\n\n"
       "## At the top of the file\n\n"
       "Settings of scope database are the default of all databases here, and may be set for one in "
-      "`[databases.NAME]`. \"restart\": a reload does not change it.\n\n"
+      "`[databases.NAME]`; those of scope user in `[users.NAME]`, of scope app in `[apps.NAME]`, "
+      "see "
+      "the end. \"restart\": a reload does not change it.\n\n"
       "| setting | default | values | scope | on reload | what it does |\n"
       "|---|---|---|---|---|---|\n";
   for (const Row& row : rows())
@@ -130,6 +144,15 @@ std::string print_markdown() {
         out += fmt::format("| `{}` | {} | {} | {} | {} |\n", key.name, key.fallback, key.values,
                            reload(key.on_reload), cell(key.help));
   }
+  out +=
+      "\n## `[users.NAME]`, `[apps.NAME]`\n\n"
+      "Any number of them, for the clients of one user, and for those of one application: of one "
+      "`application_name`, as the client gives it when it connects (`[apps.\"\"]`: those that give "
+      "none). `[users.\"*\"]` and `[apps.\"*\"]` are for everybody who has no section. Where a "
+      "setting is given more than once, the app's wins over the user's, that over the database's, "
+      "that over the one at the top. A reload changes them for clients that are connected, too.\n\n"
+      "Users may have:" +
+      list_of(USER) + ". Apps:" + list_of(APP) + ".\n";
   return out;
 }
 

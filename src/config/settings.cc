@@ -144,6 +144,10 @@ bool same(const Row& row, const Settings& a, const Settings& b) {
   return std::visit([&](auto field) { return a.*field == b.*field; }, row.field);
 }
 
+void copy(const Row& row, const Settings& from, Settings& to) {
+  std::visit([&](auto field) { to.*field = from.*field; }, row.field);
+}
+
 Done set_number(const Row& row, Settings& settings, std::int64_t number) {
   const bool counts = row.kind == Kind::Count || row.kind == Kind::Size || row.kind == Kind::Span;
   if (!counts || number < 0)

@@ -54,6 +54,7 @@ std::string expected(const Row& row);
 std::string value_text(const Row& row, const Settings& settings);
 // Whether the setting has the same value in both.
 bool same(const Row& row, const Settings& a, const Settings& b);
+void copy(const Row& row, const Settings& from, Settings& to);
 
 // Set a setting to what a file says: an integer, or text ("30s", "64MB", "info", "true"). Outside
 // its bounds or of another type: an error that says what was expected, and no change.

@@ -5,6 +5,17 @@
 #include "config/address.h"
 
 namespace pgw::config {
+namespace {
+
+// The entry of this name, else the wildcard, else null.
+template <class Map>
+auto* find_or_any(Map& map, std::string_view name) {
+  auto found = map.find(name);
+  if (found == map.end()) found = map.find("*");
+  return found == map.end() ? nullptr : &found->second;
+}
+
+}  // namespace
 
 std::string_view text(Mode mode) { return mode == Mode::session ? "session" : "transaction"; }
 
@@ -38,10 +49,18 @@ std::vector<Listen> default_listeners() {
   return {{"127.0.0.1:5432", Mode::session}, {"127.0.0.1:6543", Mode::transaction}};
 }
 
-const Database* Snapshot::find(std::string_view name) const {
-  auto found = databases.find(name);
-  if (found == databases.end()) found = databases.find("*");
-  return found == databases.end() ? nullptr : &found->second;
+const Database* Snapshot::find(std::string_view name) const { return find_or_any(databases, name); }
+
+void Overlay::apply(Settings& to) const {
+  for (const Row* row : given) copy(*row, values, to);
+}
+
+Settings Snapshot::settings_for(const Database& database, std::string_view user,
+                                std::string_view app) const {
+  Settings out = database.settings;
+  if (const Overlay* own = find_or_any(users, user)) own->apply(out);
+  if (const Overlay* own = find_or_any(apps, app)) own->apply(out);
+  return out;
 }
 
 std::vector<std::string> warnings(const Snapshot& snapshot) {

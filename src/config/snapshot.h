@@ -52,6 +52,14 @@ struct Database {
   bool operator==(const Database&) const = default;
 };
 
+// What a section gives of its own, to be put on top of other settings: [users.NAME], [apps.NAME].
+struct Overlay {
+  Settings values;
+  std::vector<const Row*> given;  // of rows(); the other values mean nothing
+  void apply(Settings& to) const;
+};
+using Overlays = std::map<std::string, Overlay, std::less<>>;
+
 struct Auth {
   AuthMethod method = AuthMethod::trust;
   std::string file;  // relative ones are already joined to the configuration file's folder
@@ -66,8 +74,14 @@ struct Snapshot {
   std::vector<Listen> listen;
   Auth auth;
   std::map<std::string, Database, std::less<>> databases;
+  Overlays users;  // by name; "*" is for every other one
+  Overlays apps;   // by application_name; "": those without
   // The database of this name, else the wildcard, else null.
   const Database* find(std::string_view name) const;
+  // What holds for this app of this user there: the app's settings, then the user's, then the
+  // database's own, then the global ones. Copies: for logins and reloads.
+  Settings settings_for(const Database& database, std::string_view user,
+                        std::string_view app) const;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

@@ -189,6 +189,8 @@ config::SnapshotPtr overridden(const Overrides& overrides, const config::Snapsho
     // They were tried when the command line was read.
     (void)set_any(row, next->settings, value);
     for (auto& [key, database] : next->databases) (void)set_any(row, database.settings, value);
+    for (auto* overlays : {&next->users, &next->apps})
+      for (auto& [key, overlay] : *overlays) std::erase(overlay.given, &row);
   }
   for (const config::Loop loop :
        {config::Loop::automatic, config::Loop::io_uring, config::Loop::epoll})
