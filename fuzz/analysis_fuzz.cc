@@ -20,5 +20,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (found.leaves || found.sets || found.indelible || found.opaque || found.reads_sequences ||
       !found.custom.empty() || !found.resets.empty())
     PGW_ASSERT(relay::scan(in).closer);
+  const relay::Scan scan = relay::scan(in);
+  if (found.shows != 0) PGW_ASSERT(scan.closer || scan.takes_sequences);
   return 0;
 }

@@ -128,6 +128,9 @@ void Middle::drain(Duration limit, std::move_only_function<void()> done) {
 
 void Middle::check_quiet() {
   if (!parts_->pooler) return;
+  for (const auto& [app, numbers] : parts_->pooler->pins())
+    for (const auto& reason : numbers.reasons)
+      if (reason.pinned != 0) parts_->sim.fail("a server is still counted as pinned");
   const auto counts = parts_->pooler->counts();
   if (counts.clients + counts.logins + counts.leased + counts.waiting == 0) return;
   parts_->sim.fail(fmt::format("the pooler still has {} clients, {} logins, {} leases, {} waiters",

@@ -27,7 +27,7 @@ def toml(value):
     return str(value) if isinstance(value, int) else '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def config_text(top, listeners, auth, databases):
+def config_text(top, listeners, auth, databases, sections):
     lines = [f"{key} = {toml(value)}" for key, value in top.items()]
     for address, mode in listeners:
         lines += ["[[listen]]", f"address = {toml(address)}", f"mode = {toml(mode)}"]
@@ -35,6 +35,9 @@ def config_text(top, listeners, auth, databases):
         lines += ["[auth]"] + [f"{key} = {toml(value)}" for key, value in auth.items()]
     for name, settings in databases.items():
         lines += [f"[databases.{toml(name)}]"] + [f"{key} = {toml(value)}" for key, value in settings.items()]
+    for kind, named in sections.items():
+        for name, settings in named.items():
+            lines += [f"[{kind}.{toml(name)}]"] + [f"{key} = {toml(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -42,7 +45,7 @@ class Pgweir:
     """`with Pgweir({"e2e": {"url": ...}}, top={"workers": 1}) as w: Wire(w.at("session"), database="e2e")`"""
 
     def __init__(self, databases, top=None, auth=None, users=None, listeners=None, wait=True, files_limit=None,
-                 environment=None):
+                 environment=None, sections=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-e2e-"))
         self.ports = {"session": free_port(), "transaction": free_port(), "http": free_port()}
         self.databases = databases
@@ -52,6 +55,7 @@ class Pgweir:
                     **(top or {})}
         self.auth = auth or {"method": "trust"}
         self.users = users
+        self.sections = sections or {}  # {"apps": {name: settings}, "users": {name: settings}}
         self.config = self.folder / "pgweir.toml"
         self.log_path = self.folder / "log"
         self.process = None
@@ -70,7 +74,8 @@ class Pgweir:
             path = self.folder / "users.txt"
             path.write_text("".join(f'"{user}" "{secret}"\n' for user, secret in self.users.items()))
             auth["file"] = "users.txt"
-        self.config.write_text(config_text(self.top, self.listeners, auth, self.databases))
+        self.config.write_text(config_text(self.top, self.listeners, auth, self.databases,
+                                           self.sections))
 
     def start(self, wait=True):
         def prepare():

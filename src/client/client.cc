@@ -19,6 +19,7 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
     : worker_(worker),
       pool_(pool),
       profile_(pool.profile(admission.settings)),
+      pinning_(worker.pinning().of(app())),
       pid_(pid),
       key_(key),
       mode_(admission.mode) {
@@ -27,6 +28,7 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
         std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
     replication_->emplace_back("replication", admission.replication);
   }
+  configure();
   ++pool_.clients;
   worker_.gauges().clients.add(1);
 }
@@ -37,11 +39,8 @@ Client::~Client() {
 }
 
 About Client::about() const {
-  const auto* app = relay::look_up(start_profile().settings, "application_name");
-  return {.client = stream_->peer(),
-          .user = pool_.user(),
-          .database = pool_.database(),
-          .app = app ? std::string_view(*app) : std::string_view()};
+  return {
+      .client = stream_->peer(), .user = pool_.user(), .database = pool_.database(), .app = app()};
 }
 
 void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, std::string early) {
@@ -81,12 +80,14 @@ void Client::granted(server::Server& server) {
   server_ = &server;
   leased_groups_ = 0;
   server_full_ = false;
+  if (profile_->temporary) server.make_dirty();
   if (replication_) {
     welcome(server.reported());
     server.send(std::exchange(pending_, {}));
     return;
   }
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
+  pinning_.replays.add(server.replayed);
   if (server.sequences_of != serial()) {
     // In session mode nothing that a client asks is looked into.
     const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session;
@@ -125,9 +126,11 @@ void Client::idle(char status) {
     const Error why = *leaving_;
     return end(why);
   }
-  // It gives way to others only once it has had something of its lease.
-  if (stalled_ && (status != 'I' || mode_ == config::Mode::session || pins_ != 0 || !served ||
-                   !pool_.has_waiters())) {
+  if (status == 'I' && sticky_ != 0 && !server_->dirty()) hold_sticky();
+  // It gives way to others only once it has had something of its lease; and what is ignored goes
+  // with the transaction.
+  const bool gives_way = ignored_ != 0 || (served && pool_.has_waiters());
+  if (stalled_ && (status != 'I' || mode_ == config::Mode::session || pins_ != 0 || !gives_way)) {
     stalled_ = false;
     return serve({});
   }
@@ -166,8 +169,10 @@ void Client::release() {
   if (names_ && names_->empty()) names_.reset();
   portals_.reset();
   resets_.reset();
+  pinned_.reset();
   altered_ = false;
-  server.give_back(false);
+  sticky_ = 0;
+  server.give_back(std::exchange(ignored_, Pins{0}) != 0);
   if (stalled_) {
     stalled_ = false;
     pool_.acquire(*this);
@@ -194,7 +199,7 @@ void Client::try_another_server() {
     const Error why = *leaving_;
     return end(why);
   }
-  std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session || pins_ != 0);
+  std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session || keeps_state());
   pool_.acquire(*this);
   update_reading();
 }
@@ -300,6 +305,8 @@ void Client::drain(const Error& why, Waiting waiters) {
 
 void Client::leave(const Error* why, bool orderly, std::string_view because) {
   if (phase_ == Phase::gone) return;
+  const bool unclean = mode_ == config::Mode::session || keeps_state();
+  pin(0);
   if (why || worker_.settings().log_disconnections)
     log(Level::info, about(), "left: {}", why ? why->what() : because);
   // Inside a message an error would be taken for data; of raw bytes nobody knows where one ends.
@@ -314,7 +321,7 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
     const bool clean =
         server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
     if (clean) {
-      server->give_back(mode_ == config::Mode::session || pins_ != 0);
+      server->give_back(unclean);
     } else {
       server->abandon(skip_ > 0 && !skip_drop_, !orderly);
     }

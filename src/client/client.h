@@ -3,6 +3,7 @@
 // in client/client.cc. Thread: its worker's. Owned by its
 // worker.
 #pragma once
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,9 +12,11 @@
 
 #include "client/admission.h"
 #include "client/names.h"
+#include "config/policies.h"
 #include "net/loop.h"
 #include "server/server.h"
 #include "server/tenant.h"
+#include "stats/pinning.h"
 
 namespace pgw::server {
 class Pool;
@@ -43,6 +46,10 @@ class Client final : net::StreamSink, server::Tenant {
   enum class Waiting : std::uint8_t { serve, refuse };
   void drain(const Error& why, Waiting waiters);
   const std::string& database() const;
+  // The configuration has changed.
+  void configure();
+  // Adds the time for which its server has stayed with it to the counters.
+  void count_pins();
   // Ends it now.
   void end(const Error& why);
   // Called every `every`: whether it has a server and its host has been silent for `limit`.
@@ -94,9 +101,23 @@ class Client final : net::StreamSink, server::Tenant {
   void restart_settings();
   // The values of its profile, where it was told others.
   void tell_drift();
-  void pin(server::Pins pins);
+  // Its session holds this: for what is not to be ignored, the server stays.
+  void hold(Pins pins);
+  // ... and what the texts have shown and no inspection sees.
+  void hold_sticky();
+  // --- policies.cc ---
+  void pin(Pins pins);
+  void warn_of(Pins pins);
+  std::string_view app() const;  // application_name, as given at its start
+  // The text must be analysed before it is sent.
+  bool concerns(const relay::Scan& scan) const;
+  // The reasons that the policy does not allow; then the statement is refused: in its place the
+  // server is sent one that fails there.
+  Pins forbidden(const sql::Analysis& found, Bytes text);
   // Something stays with its server, as far as is known yet.
   bool may_be_pinned() const { return pins_ != 0 || server_->dirty() || server_->inspecting(); }
+  // Its server must be made clean before anybody else has it.
+  bool keeps_state() const { return (pins_ | ignored_) != 0; }
   void tell_changes();
   void release();
   void try_another_server();
@@ -116,6 +137,13 @@ class Client final : net::StreamSink, server::Tenant {
   const relay::Profile& start_profile() const { return start_ ? **start_ : *profile_; }
   // Unlike pid_ alone, never another client's.
   std::uint64_t serial() const { return std::uint64_t{pid_} << 32 | key_; }
+  // How long its server has stayed with it, and what has been seen of why.
+  struct Pinned {
+    std::array<Time, kPinCount> since{};    // of those in pins_
+    std::array<Time, kPinCount> counted{};  // up to then
+    Pins shown = 0;                         // by this statement's text
+    std::string statement;                  // its beginning
+  };
   // What becomes of the message at hand.
   enum class Step : std::uint8_t {
     keep,      // it is sent as it is
@@ -153,6 +181,8 @@ class Client final : net::StreamSink, server::Tenant {
   void note_reset(const std::string& name);
   // Gives the flags of the reply that is to be expected.
   std::uint16_t heed(const sql::Analysis& found);
+  Step refuse_query(Pins pins, std::uint16_t flags);
+  Step refuse_bind(Pins pins);
   Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
@@ -193,6 +223,8 @@ class Client final : net::StreamSink, server::Tenant {
   server::Pool& pool_;
   relay::ProfilePtr profile_;                 // its settings
   std::unique_ptr<relay::ProfilePtr> start_;  // those of its start-up packet, if these are others
+  stats::AppCounters& pinning_;               // its app's
+  std::unique_ptr<Pinned> pinned_;
   std::unique_ptr<net::Stream> stream_;
   server::Server* server_ = nullptr;
   std::unique_ptr<Names> names_;  // null: it has never prepared anything
@@ -233,8 +265,10 @@ class Client final : net::StreamSink, server::Tenant {
   bool server_full_ = false;
   bool client_full_ = false;  // it does not read: what it sends waits, too
   bool altered_ = false;      // texts may have another meaning until this transaction ends
-  server::Pins pins_ = 0;     // why the server stays with it
-  server::Pins sticky_ = 0;   // of these, what no inspection sees
+  config::Policies policies_;
+  Pins pins_ = 0;     // why the server stays with it
+  Pins ignored_ = 0;  // what else its session holds: cleaned away when the lease ends
+  Pins sticky_ = 0;   // of both, what no inspection sees
 };
 
 }  // namespace pgw::client

@@ -129,6 +129,12 @@ unsigned Pooler::lingering() const {
   return out;
 }
 
+stats::PinNumbers Pooler::pins() const {
+  stats::PinNumbers out;
+  for (const auto& worker : workers_) std::as_const(*worker).pinning().add_to(out);
+  return out;
+}
+
 Pooler::Counts Pooler::counts() const {
   Counts out;
   for (const auto& worker : workers_) {

@@ -39,6 +39,8 @@ class Pooler {
     unsigned clients = 0, logins = 0, servers = 0, leased = 0, overflow = 0, waiting = 0;
   };
   Counts counts() const;  // any thread
+  // Why servers have stayed with clients, and how long. Any thread.
+  stats::PinNumbers pins() const;
   // By the names that the configuration has. Any thread.
   std::map<std::string, server::Contacts::Contact> contacts() const {
     return shared_.contacts.all();

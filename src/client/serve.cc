@@ -292,6 +292,7 @@ Client::Step Client::begin_group() {
     resets_.reset();
     cut();
     waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
+    pinning_.replays.add(server_->replayed);
     if (waiting_for_prepare_) return Step::stall;
     tell_changes();
   } else if (resets_) {
@@ -308,6 +309,7 @@ Client::Step Client::pass(Want want, std::uint16_t flags) {
 
 Client::Step Client::on_query(const Frame& frame) {
   std::uint16_t flags = 0;
+  Pins refused = 0;
   if (!frame.whole) {
     // Too long to be looked at: whatever it does, it is undone before the next client.
     server_->make_dirty();
@@ -319,10 +321,18 @@ Client::Step Client::on_query(const Frame& frame) {
     const auto scan = relay::scan(*text);
     altered_ |= scan.alters;
     if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
-    if (scan.closer || (scan.frees && may_be_pinned())) flags |= heed(sql::analyze(*text));
-    if (scan.reset_all) flags |= Expected::resets;
     const bool shared = mode_ == config::Mode::transaction;
-    if (scan.unsettles && shared) {
+    if ((scan.names || scan.lists) && shared && !relay::deallocated_name(*text)) {
+      const Step step = spell_out(scan, scan.lists);
+      if (step != Step::keep) return step;
+    }
+    if (concerns(scan)) {
+      const auto found = sql::analyze(*text);
+      refused = forbidden(found, *text);
+      if (refused == 0) flags |= heed(found);
+    }
+    if (scan.reset_all) flags |= Expected::resets;
+    if (scan.unsettles && refused == 0 && shared) {
       if (const auto name = relay::deallocated_name(*text)) {
         const auto look = names().look(*name, server_->group());
         if (look.unsure) return wait_for_replies(false);
@@ -342,10 +352,6 @@ Client::Step Client::on_query(const Frame& frame) {
       }
       barrier_ = true;
     }
-    if ((scan.names || scan.lists) && shared) {
-      const Step step = spell_out(scan, scan.lists);
-      if (step != Step::keep) return step;
-    }
   }
   ++leased_groups_;
   server_->unnamed = 0;
@@ -356,6 +362,7 @@ Client::Step Client::on_query(const Frame& frame) {
       flags |= Expected::client_op;
     }
   }
+  if (refused != 0) return refuse_query(refused, flags);
   return pass(Want::query, flags);
 }
 

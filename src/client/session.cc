@@ -25,12 +25,15 @@ void Client::tell_changes() {
 
 // Settings go with the client; anything else it can have on this server only.
 void Client::inspected(const server::Inspection* found) {
-  if (!found) return pin(pins_ | server::Pin::unknown);
+  if (!found) return hold(static_cast<Pins>(pins_ | ignored_ | static_cast<Pins>(Pin::unknown)));
   if (mode_ == config::Mode::session) return;
   // What sets all settings back takes those with it whose names were not known.
   const bool nothing = found->settings.empty();
-  if (nothing) sticky_ &= static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting));
+  if (nothing) sticky_ = without(sticky_, Pins{} | Pin::setting);
+  if (server_->sequences_of != serial()) sticky_ = without(sticky_, Pins{} | Pin::sequence);
   relay::Settings now = found->settings;
+  // What is ignored goes when the server is cleaned, and must not be replayed in a wrong encoding.
+  if (has(found->pins & policies_.ignore, Pin::setting)) std::erase_if(now, server::beyond_ascii);
   // An empty custom setting may be what somebody else has left: PostgreSQL cannot forget the name.
   std::erase_if(now, [&](const auto& one) {
     return one.second.empty() && one.first.contains('.') &&
@@ -49,11 +52,8 @@ void Client::inspected(const server::Inspection* found) {
     if (!found->sql_statements.empty())
       sql_statements_ = std::make_unique<std::set<std::string, std::less<>>>(found->sql_statements);
   }
-  if (found->settings_only) {
-    pin((pins_ & static_cast<server::Pins>(~(server::Pins{} | server::Pin::setting))) | sticky_);
-  } else {
-    pin(found->pins | sticky_);
-  }
+  const Pins before = without(static_cast<Pins>(pins_ | ignored_), Pins{} | Pin::setting);
+  hold(static_cast<Pins>((found->settings_only ? before : found->pins) | sticky_));
 }
 
 void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {
@@ -92,13 +92,6 @@ void Client::restart_settings() {
   } else {
     server_->query(sql);
   }
-}
-
-void Client::pin(server::Pins pins) {
-  const server::Pins news = pins & static_cast<server::Pins>(~pins_);
-  if (news != 0) log(Level::info, about(), "its server stays with it: {}", server::names_of(news));
-  if (pins == 0 && pins_ != 0) log(Level::info, about(), "its server is free again");
-  pins_ = pins;
 }
 
 void Client::tell_drift() {
@@ -141,7 +134,7 @@ std::string Client::news(const relay::Settings& now) {
 void Client::claim_sequences() {
   pool_.uses_sequences = true;
   if (server_->sequences_of == serial() || server_->status() == 'E') return;
-  const bool first = server_->status() == 'I' && server_->pipeline().quiet();
+  const bool first = server_->pipeline().quiet();
   cut();
   server_->discard_sequences();
   if (first) server_->sequences_of = serial();
@@ -165,7 +158,14 @@ void Client::note_reset(const std::string& name) {
 }
 
 std::uint16_t Client::heed(const sql::Analysis& found) {
-  if (found.reads_sequences && mode_ == config::Mode::transaction) claim_sequences();
+  std::uint16_t flags = found.sets ? 0 : Expected::mild_set;
+  const bool keeps_sequences = has(without(found.shows, policies_.ignore), Pin::sequence);
+  if ((found.reads_sequences || keeps_sequences) && mode_ == config::Mode::transaction)
+    claim_sequences();
+  if (keeps_sequences) {
+    sticky_ |= Pin::sequence;
+    flags |= Expected::sequences;
+  }
   if (found.indelible) {
     server_->spoil();
     sticky_ |= server::Pin::indelible;
@@ -178,7 +178,7 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     if (named_->size() < kNamedMost) named_->insert(name);
   }
   for (const auto& name : found.resets) note_reset(name);
-  return found.sets ? std::uint16_t{0} : std::uint16_t{Expected::mild_set};
+  return flags;
 }
 
 }  // namespace pgw::client

@@ -1,6 +1,7 @@
 // Prepared statements of transaction mode: a client's names stand for shared statements, and
 // whichever server the client gets is taught what it lacks.
 #include "client/client.h"
+#include "client/policies.h"
 #include "client/worker.h"
 #include "server/pool.h"
 #include "wire/frame.h"
@@ -233,8 +234,14 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
   altered_ |= scan.alters;
   if (scan.unsettles) barrier_ = true;
   if (portal) {
-    if (scan.closer || (scan.frees && may_be_pinned()))
-      portal->flags |= heed(value.statement->analysis());
+    if (concerns(scan)) {
+      const auto& found = value.statement->analysis();
+      // In an aborted block PostgreSQL refuses it anyway, and says so.
+      const bool aborted = server_->status() == 'E' && server_->pipeline().quiet();
+      const Pins refused = aborted ? Pins{0} : forbidden(found, value.statement->text());
+      if (refused != 0) return refuse_bind(refused);
+      portal->flags |= heed(found);
+    }
     if (!value.deallocates.empty()) {
       portal->deallocates = value.deallocates;
       portal->flags |= Expected::client_op | Expected::stands_in;
@@ -412,6 +419,10 @@ void Client::deliver_renamed_error(Bytes message) {
     wire::write_error(out, wire::Severity::error, sqlstate(code), text, hint);
     deliver(out);
   };
+  if (found.starts_with(kForbidden)) {
+    wire::write_error(out, wire::Severity::error, refusal_of(found.substr(kForbidden.size())));
+    return deliver(out);
+  }
   if (found.starts_with(kTaken))
     return say(Code::duplicate_statement, fmt::format("prepared statement \"{}\" already exists",
                                                       found.substr(kTaken.size())));

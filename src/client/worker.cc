@@ -27,7 +27,9 @@ Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net
       statements_(fmt::format("pgweir_{:x}_", index)),
       graveyard_(loop),
       context_{loop, offload, resolver, random, gauges_, statements_, graveyard_, shared.contacts},
-      sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {}
+      sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {
+  count_configured_apps();
+}
 
 Worker::~Worker() { clear(); }
 
@@ -151,8 +153,10 @@ server::Pool* Worker::pool_for(const Admission& admission) {
 void Worker::sweep() {
   const Duration limit = settings().tcp_user_timeout;
   std::vector<Client*> silent;
-  for (auto& [pid, client] : clients_)
+  for (auto& [pid, client] : clients_) {
+    client->count_pins();
     if (client->silent_too_long(kSweepEvery, limit)) silent.push_back(client.get());
+  }
   for (Client* client : silent) client->host_is_gone(limit);
   for (auto& [key, pool] : pools_) pool->end_silent(kSweepEvery, limit);
   std::erase_if(pools_, [](const auto& one) { return one.second->unused(); });
@@ -197,7 +201,15 @@ void Worker::configure(Rules rules) {
       pool->retire_all("its database is not configured any more");
     }
   }
+  count_configured_apps();
+  for (Client* client : all_clients()) client->configure();
   dismiss_unserved();
+}
+
+// These have counters of their own, however many other names clients think of.
+void Worker::count_configured_apps() {
+  for (const auto& [app, overlay] : snapshot().apps)
+    if (app != "*") pinning_.of(app);
 }
 
 void Worker::drain(const Error& why) {

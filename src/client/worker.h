@@ -68,6 +68,8 @@ class Worker {
   relay::Statements& statements() { return statements_; }
   stats::Gauges& gauges() { return gauges_; }  // reading it: any thread
   const stats::Gauges& gauges() const { return gauges_; }
+  stats::Pinning& pinning() { return pinning_; }  // reading it: any thread
+  const stats::Pinning& pinning() const { return pinning_; }
   // Prepared statements take too much memory: servers close those that no client has any more. At
   // most once a second, however often it is asked for.
   void shed_statements();
@@ -88,6 +90,7 @@ class Worker {
   void cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void sweep();
   void dismiss_unserved();
+  void count_configured_apps();
   std::vector<Client*> all_clients();
   std::uint32_t fresh_pid();
 
@@ -95,6 +98,7 @@ class Worker {
   Shared& shared_;
   Rules rules_;
   stats::Gauges gauges_;
+  stats::Pinning pinning_;
   relay::Statements statements_;
   server::Graveyard graveyard_;
   server::Context context_;

@@ -37,8 +37,9 @@ struct Expected {
     resets = 32,    // ends with RESET ALL
     refused = 128,  // an error has answered it; its ReadyForQuery is still to come
     renamed = 64,   // a statement's name in an error's text is pgweir's and must be the client's
-    stands_in = 512,  // DEALLOCATE of the stand-in
-    inspects = 1024,  // pgweir asks what the session holds
+    stands_in = 512,   // DEALLOCATE of the stand-in
+    inspects = 1024,   // pgweir asks what the session holds
+    sequences = 2048,  // has taken values of sequences when it is done, also behind a DISCARD
     spells =
         8192,  // a statement is made under the client's own name; that it fails is of no account
     describes = 256  // a shared statement's shape is learned from the reply

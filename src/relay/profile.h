@@ -28,6 +28,7 @@ struct Profile {
   // The messages that bring all of it about, made when they are first needed: see
   // Server::lead_with.
   std::string lead;
+  bool temporary = false;  // what is created may be temporary without a word of it: search_path
   std::uint64_t scope =
       0;  // statements prepared under it are shared within this scope (see Statements)
 

@@ -58,6 +58,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'n':
       out.fleeting |= same(word, "now");
+      out.takes_sequences |= same(word, "nextval");
       break;
     case 'p':
       out.names |= same(word, "prepare");
@@ -80,6 +81,7 @@ void judge(std::string_view word, Scan& out) {
     case 's':
       out.closer |= same(word, "set_config") || same(word, "setseed");
       out.alters |= same(word, "set_config");
+      out.takes_sequences |= same(word, "setval");
       break;
     case 't':
       out.closer |= same(word, "temp") || same(word, "temporary") || same(word, "ts_stat") ||
@@ -155,7 +157,8 @@ Scan scan(std::string_view text) {
         clear &= !((c == '-' && next == '-') || (c == '/' && next == '*'));
         // U&"..." may spell any word in a way that is not seen here.
         if (c == '&' && next == '"' && at > 0 && lowered(text[at - 1]) == 'u') {
-          out.closer = out.unsettles = out.alters = out.fleeting = out.frees = true;
+          out.closer = out.unsettles = out.alters = out.fleeting = out.frees = out.takes_sequences =
+              true;
           out.names = out.lists = true;
         }
       }
@@ -249,6 +252,7 @@ Effect effect_of(std::string_view tag) {
                                                                        : Effect::none;
     case 'D':
       if (tag == "DISCARD ALL") return Effect::discard_all;
+      if (tag == "DISCARD SEQUENCES") return Effect::discard_sequences;
       if (tag == "DEALLOCATE ALL") return Effect::deallocate_all;
       if (tag == "DEALLOCATE") return Effect::deallocate;
       if (tag.starts_with("DROP")) return Effect::schema;

@@ -20,7 +20,8 @@ struct Scan {
   bool reads_sequences = false;  // currval, lastval
   bool names =
       false;  // may speak of prepared statements by their names: EXECUTE, DEALLOCATE, PREPARE
-  bool lists = false;  // may ask which there are: pg_prepared_statements
+  bool lists = false;            // may ask which there are: pg_prepared_statements
+  bool takes_sequences = false;  // nextval, setval
   bool fleeting =
       false;  // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
 };
@@ -40,6 +41,7 @@ enum class Effect : std::uint8_t {
   deallocate,      // DEALLOCATE name
   deallocate_all,  // DEALLOCATE ALL, DISCARD PLANS keeps the names and is `none`
   discard_all,
+  discard_sequences,
   load  // a library, which stays
 };
 Effect effect_of(std::string_view tag);

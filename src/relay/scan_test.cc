@@ -5,6 +5,16 @@
 namespace pgw::relay {
 namespace {
 
+TEST(Scan, TakesSequences) {
+  for (const char* text :
+       {"select nextval('a')", "SELECT pg_catalog.NextVal('a')", "select setval('a', 1)",
+        "insert into t values (\"nextval\"('a'))", "select U&\"\\006eextval\"('a')"})
+    EXPECT_TRUE(scan(text).takes_sequences) << text;
+  for (const char* text : {"select 1", "select next, value from t", "select currval('a')"})
+    EXPECT_FALSE(scan(text).takes_sequences) << text;
+  EXPECT_FALSE(scan("select nextval('a')").closer);
+}
+
 TEST(Scan, Closer) {
   for (const char* text :
        {"select set_config('a', 'b', false)", "SELECT pg_catalog.SET_CONFIG('a','b',false)",
@@ -203,7 +213,7 @@ TEST(EffectOf, Tags) {
       {"DISCARD ALL", Effect::discard_all},
       {"DISCARD PLANS", Effect::none},
       {"DISCARD TEMP", Effect::none},
-      {"DISCARD SEQUENCES", Effect::none},
+      {"DISCARD SEQUENCES", Effect::discard_sequences},
       {"DEALLOCATE", Effect::deallocate},
       {"DEALLOCATE ALL", Effect::deallocate_all},
       {"DECLARE CURSOR", Effect::none},

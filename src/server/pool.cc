@@ -334,6 +334,8 @@ relay::ProfilePtr Pool::profile(relay::Settings settings) {
   auto made = std::make_shared<relay::Profile>();
   made->safe = relay::all_safe(settings);
   made->short_of_time = relay::hasty(settings);
+  const auto* path = relay::look_up(settings, "search_path");
+  made->temporary = path && path->find("pg_temp") != std::string::npos;
   auto& scope = scopes_[relay::meaning_key(settings)];
   if (scope == 0) scope = context_.statements.fresh_scope();
   made->scope = scope;

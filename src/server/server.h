@@ -118,6 +118,7 @@ class Server final : net::StreamSink, relay::Effects {
   static constexpr std::uint64_t kNobody = 0, kSeveral = ~std::uint64_t{0};
   std::uint64_t sequences_of = kNobody;
   std::uint32_t errors = 0;  // so many has PostgreSQL given
+  bool replayed = false;     // the last prepare() had settings to change
   // Drops all sequence values; may stand anywhere in a client's messages.
   void discard_sequences();
   // Its session may hold what a new one does not.
@@ -183,6 +184,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool frame(Bytes message, const char*& run);
   bool inspect(char tag, Bytes body, relay::Verdict& verdict);
   void completed(Bytes tag, const relay::Verdict& verdict);
+  void lose_sequences(const relay::Expected& entry);
   void deliver(const char* from, const char* to);
   void deliver_news();
   void bulk(std::size_t bytes);

@@ -328,11 +328,14 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
     case Effect::load:
       spoilt_ = true;
       return;
+    case Effect::discard_sequences:
+      lose_sequences(entry);
+      return;
     case Effect::none:
       return;
     case Effect::discard_all:
       unnamed = 0;
-      sequences_of = kSeveral;  // maybe not anybody's; then they are dropped once too often
+      lose_sequences(entry);
       // What was sent behind it may leave something again.
       if (ours) {
         profile_.reset();
@@ -349,6 +352,14 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       if (!ours && tenant_) tenant_->lost_all_statements();
       return;
   }
+}
+
+// The client has dropped the values of its sequences. What was sent behind it may have taken some
+// again.
+void Server::lose_sequences(const Expected& entry) {
+  if (entry.has(Expected::ours) || entry.has(Expected::sequences)) return;
+  if (pipeline_.size() > 1 && !pipeline_.owes_only({Want::close, Want::sync})) return;
+  sequences_of = kSeveral;  // maybe not anybody's; then they are dropped once too often
 }
 
 void Server::deliver(const char* from, const char* to) {

@@ -38,6 +38,7 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
   PGW_ASSERT(pipeline_.quiet() && status_ == 'I');
   bool wait = false;
   session_ = session;
+  replayed = false;
   if (session) {
     if (prepared_.count() > 0) query("DEALLOCATE ALL");
   } else {
@@ -60,6 +61,7 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     wait &= !sql.empty();
     agreed_ = 0;
     profile_ = profile;
+    replayed = !sql.empty();
     if (session && wait) {
       reset_to(sql);
     } else if (wait) {
@@ -192,9 +194,6 @@ void Server::inspected(bool failed) {
   // Values come in the client's encoding and are replayed in the database's.
   const auto* theirs = relay::look_up(reported_, "client_encoding");
   const auto* own = relay::look_up(reported_, "server_encoding");
-  const auto beyond_ascii = [](const auto& one) {
-    return std::ranges::any_of(one.second, [](char c) { return static_cast<signed char>(c) < 0; });
-  };
   if (theirs && own && *theirs != *own && std::ranges::any_of(found->settings, beyond_ascii))
     found->pins |= Pin::setting;
   if (!profile_ || profile_->settings != found->settings) {

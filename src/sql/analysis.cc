@@ -36,6 +36,7 @@ class Analyst {
         literal();
       }
     }
+    end_statement();
     if (undone_) out_.resets.clear();
     if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
     if (in_path_ && sets_any_) out_.leaves = true;
@@ -50,10 +51,17 @@ class Analyst {
     before_ = now_;
     now_ = ahead_.kind == Kind::end ? lexer_.next() : ahead_;
     ahead_ = {};
+    if (start_) end_statement();
   }
   const Token& peek() {
     if (ahead_.kind == Kind::end) ahead_ = lexer_.next();
     return ahead_;
+  }
+
+  void end_statement() {
+    if (makes_temporary_) out_.shows |= Pin::temporary;
+    makes_temporary_ = false;
+    first_ = now_;
   }
 
   void literal() {
@@ -66,6 +74,8 @@ class Analyst {
     Analysis inner = Analyst(now_.text, depth_ + 1).run();
     out_.indelible |= inner.indelible;
     out_.opaque |= inner.opaque;
+    out_.reads_sequences |= inner.reads_sequences;
+    out_.shows |= inner.shows;
     std::ranges::move(inner.custom, std::back_inserter(out_.custom));
   }
 
@@ -73,9 +83,14 @@ class Analyst {
     if (now_.kind == Kind::word && start_ && statement()) return;
     if (now_.kind == Kind::word) keyword();
     const std::string value = now_.value();
-    if (value.starts_with("pg_temp")) out_.leaves = true;
+    if (value.starts_with("pg_temp")) {
+      out_.leaves = true;
+      makes_temporary_ |=
+          first_.is("create") || (before_.is("into") && one_of(first_, {"select", "with"}));
+    }
     if (value == "pg_settings") settings_view_ = true;
     if (settings_view_ && updates_) out_.leaves = out_.sets = out_.opaque = true;
+    if (settings_view_ && says_update_) out_.shows |= Pin::setting;
     if (peek().sign('(') && plain(value)) call(value);
   }
 
@@ -90,30 +105,42 @@ class Analyst {
     if (now_.is("set") || now_.is("reset")) return set(now_.is("reset")), true;
     undone_ |= one_of(now_, {"rollback", "abort"});
     if (now_.is("prepare")) {
-      if (!peek().is("transaction")) out_.leaves = true;
+      if (!peek().is("transaction")) {
+        out_.leaves = true;
+        out_.shows |= Pin::prepared;
+      }
       touches_shared();
     } else if (one_of(now_, {"do", "call", "execute"})) {
       unseen();
       body_ |= now_.is("do");
     } else if (now_.is("listen")) {
       out_.leaves = true;
+      out_.shows |= Pin::listen;
     } else if (now_.is("load")) {
       out_.leaves = out_.indelible = true;
+      out_.shows |= Pin::indelible;
     } else if (one_of(now_, {"discard", "deallocate", "unlisten", "close", "drop", "rollback"})) {
       out_.frees = true;
       if (now_.is("deallocate")) touches_shared();
       if (now_.is("discard") && peek().is("all")) out_.resets.emplace_back("*");
+      if (now_.is("discard") && one_of(peek(), {"all", "sequences"}))
+        out_.shows = without(out_.shows, Pins{} | Pin::sequence);
     }
     return false;
   }
 
   void keyword() {
     if (one_of(now_, {"temp", "temporary"})) {
-      if (one_of(before_, {"create", "local", "global", "into", "replace"})) out_.leaves = true;
+      if (one_of(before_, {"create", "local", "global", "into", "replace"}))
+        out_.leaves = makes_temporary_ = true;
+    } else if (now_.is("drop")) {
+      if (before_.is("commit")) makes_temporary_ = false;
     } else if (now_.is("hold")) {
-      if (before_.is("with")) out_.leaves = true;
+      if (!before_.is("with")) return;
+      out_.leaves = true;
+      out_.shows |= Pin::cursor;
     } else if (now_.is("update")) {
-      updates_ = true;
+      updates_ = says_update_ = true;
     } else if (now_.is("execute")) {
       if (before_.sign(')') || one_of(before_, {"explain", "analyze", "analyse", "verbose", "as"}))
         unseen();
@@ -122,8 +149,9 @@ class Analyst {
 
   // A name that pgweir gives to statements which clients share: after that nobody knows what it is.
   void touches_shared() {
-    if (peek().identifier() && peek().value().starts_with("pgweir_"))
-      out_.leaves = out_.indelible = true;
+    if (!peek().identifier() || !peek().value().starts_with("pgweir_")) return;
+    out_.leaves = out_.indelible = true;
+    out_.shows |= Pin::indelible;
   }
 
   void unseen() { out_.leaves = out_.sets = true; }
@@ -136,13 +164,18 @@ class Analyst {
       out_.frees = true;
     } else if (own && has("advisory") && has("lock") && !has("xact")) {
       out_.leaves = true;
+      out_.shows |= Pin::lock;
     } else if (name == "setseed" || name.starts_with("dblink_connect") ||
                (own && (has("_replication_slot") || has("replication_origin_session")))) {
       out_.leaves = out_.indelible = true;
+      if (!name.starts_with("pg_drop") && !name.starts_with("pg_get")) out_.shows |= Pin::indelible;
     } else if (std::ranges::binary_search(kDynamic, name)) {
       unseen();
     } else if (name == "currval" || name == "lastval") {
       out_.reads_sequences = true;
+      out_.shows |= Pin::sequence;
+    } else if (name == "nextval" || name == "setval") {
+      out_.shows |= Pin::sequence;
     }
   }
 
@@ -169,7 +202,7 @@ class Analyst {
     }
     if (local) return;
     out_.sets = true;
-    if (reset || ends_with_default()) {
+    if (reset || ends_with_default(name == "search_path")) {
       out_.resets.push_back(name == "all" ? "*" : lowered(name));
     } else {
       out_.resets.push_back('!' + lowered(name));
@@ -178,10 +211,12 @@ class Analyst {
   }
 
   // The rest of a SET: TO DEFAULT and its like.
-  bool ends_with_default() {
+  bool ends_with_default(bool path) {
     while (peek().kind != Kind::end && !peek().sign(';')) {
       read();
       if (now_.kind == Kind::string) literal();
+      if (path && now_.kind != Kind::sign && now_.text.find("pg_temp") != std::string_view::npos)
+        out_.shows |= Pin::temporary;
       if (one_of(now_, {"default", "local"})) return true;  // SET TIME ZONE LOCAL
     }
     return false;
@@ -224,10 +259,12 @@ class Analyst {
       // What is called in an argument counts, too.
       if (now_.identifier() && peek().sign('(')) {
         const std::string inner = now_.value();
-        if (inner == "set_config")
+        if (inner == "set_config") {
           out_.leaves = out_.sets = out_.opaque = true;
-        else
+          out_.shows |= Pin::setting;
+        } else {
           call(inner);
+        }
       }
       if (now_.kind == Kind::string) literal();
       only = now_;
@@ -237,8 +274,10 @@ class Analyst {
     if (local && argument == 3) return;
     out_.leaves = out_.sets = true;
     if (known) out_.resets.push_back('!' + name);
+    if (known && name == "search_path" && in_path_) out_.shows |= Pin::temporary;
     if (!known) {
       out_.opaque = true;
+      out_.shows |= Pin::setting;
     } else if (name.find('.') != std::string::npos) {
       out_.custom.push_back(std::move(name));
     }
@@ -250,10 +289,13 @@ class Analyst {
   Token before_;
   Token ahead_;
   int depth_;
-  bool start_ = true;           // now_ begins a statement
-  bool updates_ = false;        // the word UPDATE was seen
-  bool settings_view_ = false;  // the view pg_settings was seen
-  bool in_path_ = false;        // a string has pg_temp in it
+  bool start_ = true;             // now_ begins a statement
+  Token first_;                   // of the statement
+  bool makes_temporary_ = false;  // the statement
+  bool updates_ = false;          // the word UPDATE was seen, or may be hidden
+  bool says_update_ = false;      // it was seen
+  bool settings_view_ = false;    // the view pg_settings was seen
+  bool in_path_ = false;          // a string has pg_temp in it
   bool sets_any_ = false;
   bool undone_ = false;  // ROLLBACK was seen: what was reset may not be
   bool body_ = false;    // strings may be the body of a DO

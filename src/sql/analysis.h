@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/pin.h"
+
 namespace pgw::sql {
 
 struct Analysis {
@@ -30,6 +32,10 @@ struct Analysis {
   bool reads_sequences = false;
   // It may end something that was left before.
   bool frees = false;
+  // What the text itself shows of the reasons why a server must stay: what is there afterwards if
+  // all of it is carried out. Not what a function hides, and nothing that ends with the transaction
+  // (ON COMMIT DROP). A statement may be refused for it.
+  Pins shows = 0;
 };
 
 Analysis analyze(std::string_view text);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+using pgw::Pins;
 using pgw::sql::analyze;
 
 TEST(Analysis, WhatLeavesSomething) {
@@ -125,4 +126,78 @@ TEST(Analysis, TheRest) {
                            "select pg_advisory_unlock(1)", "discard temp", "begin; deallocate all"})
     EXPECT_TRUE(analyze(text).frees) << text;
   EXPECT_FALSE(analyze("select 1").frees);
+}
+
+TEST(Analysis, ReasonsThatTheTextShows) {
+  const auto shows = [](std::string_view text) { return pgw::names_of(analyze(text).shows); };
+  for (const char* text :
+       {"select pg_advisory_lock(1)", "select pg_try_advisory_lock_shared (1)",
+        "do $$ begin perform pg_advisory_lock(1); end $$", "begin; select pg_advisory_lock(1)"})
+    EXPECT_EQ(shows(text), "lock") << text;
+  for (const char* text :
+       {"create temp table t ()", "create or replace temporary view v as select 1",
+        "select 1 into temp t", "create table pg_temp.t ()", "select 1 into pg_temp.t",
+        "create function \"pg_temp\".f() returns int language sql as 'select 1'",
+        "set search_path = pg_temp", "set search_path to public, \"pg_temp\"",
+        "set search_path = 'pg_temp'", "select set_config('search_path', 'pg_temp', false)",
+        "create temp table t () on commit delete rows",
+        "create temp table a () on commit drop; create temp table b ()",
+        "create temp table b (); create temp table a () on commit drop",
+        "do 'begin create temp table t (); end'"})
+    EXPECT_EQ(shows(text), "temporary") << text;
+  for (const char* text : {"declare c cursor with hold for select 1",
+                           "begin; declare c cursor with hold for select 1"})
+    EXPECT_EQ(shows(text), "cursor") << text;
+  EXPECT_EQ(shows("prepare p as select 1"), "prepared");
+  EXPECT_EQ(shows("begin; listen x"), "listen");
+  for (const char* text :
+       {"select set_config($1, 'x', false)", "update pg_settings set setting = ''",
+        "select set_config('a', set_config('b', 'c', false), false)"})
+    EXPECT_EQ(shows(text), "setting") << text;
+  for (const char* text :
+       {"select setseed(0.5)", "load 'x'", "select dblink_connect('a')",
+        "select pg_create_physical_replication_slot('a', false, true)", "deallocate pgweir_1_a"})
+    EXPECT_EQ(shows(text), "indelible") << text;
+  for (const char* text :
+       {"select nextval('s')", "select pg_catalog.setval('s', 1)", "select currval('s')",
+        "select lastval()", "discard sequences; select nextval('s')",
+        "do $$ declare a int := nextval('s'); begin end $$"})
+    EXPECT_EQ(shows(text), "sequence") << text;
+  EXPECT_EQ(shows("prepare p as select pg_advisory_lock(nextval('s'))"),
+            "lock, prepared, sequence");
+}
+
+TEST(Analysis, WhatEndsWithTheTransactionIsNotShown) {
+  for (const char* text :
+       {"create temp table t (a int) on commit drop",
+        "create table pg_temp.t on commit drop as select 1",
+        "drop table pg_temp.t",
+        "select * from pg_temp.t",
+        "insert into pg_temp.t values (1)",
+        "set local search_path = pg_temp",
+        "select set_config('search_path', 'pg_temp', true)",
+        "select pg_advisory_xact_lock(1)",
+        "select pg_advisory_unlock(1)",
+        "set a = 1",
+        "declare c cursor without hold for select 1",
+        "prepare transaction 'x'",
+        "execute p",
+        "call p()",
+        "unlisten x",
+        "notify x",
+        "select * from pg_settings",
+        "with x as (select * from pg_settings) select * from x",
+        "select pg_drop_replication_slot('a')",
+        "select * from pg_get_replication_slots()",
+        "select set_config('a', 'b', false)",
+        "select nextval('s'); discard sequences",
+        "select currval('s'); discard all",
+        "select 'nextval(''s'')'",
+        "select nextval from t",
+        "create function f() returns int language sql as 'select pg_advisory_lock(1); select 1'"})
+    EXPECT_EQ(analyze(text).shows, Pins{0}) << text;
+}
+
+TEST(Analysis, LooksIntoTheBodyOfDo) {
+  EXPECT_TRUE(analyze("do $$ begin perform lastval(); end $$").reads_sequences);
 }

@@ -19,9 +19,10 @@ Message& Message::u16(std::uint16_t value) {
 void write_error(std::string& out, Severity severity, std::string_view sqlstate,
                  std::string_view message, std::string_view hint, std::string_view detail,
                  std::string_view routine) {
-  static constexpr std::string_view kWords[] = {"ERROR", "FATAL", "NOTICE"};
+  static constexpr std::string_view kWords[] = {"ERROR", "FATAL", "NOTICE", "WARNING"};
   const auto word = kWords[static_cast<int>(severity)];
-  Message m(out, severity == Severity::notice ? 'N' : 'E');
+  const bool refuses = severity == Severity::error || severity == Severity::fatal;
+  Message m(out, refuses ? 'E' : 'N');
   m.byte('S').text(word).byte('V').text(word).byte('C').text(sqlstate).byte('M').text(message);
   if (!detail.empty()) m.byte('D').text(detail);
   if (!hint.empty()) m.byte('H').text(hint);

@@ -44,7 +44,7 @@ class Message {
 };
 
 // To a client.
-enum class Severity : std::uint8_t { error, fatal, notice };
+enum class Severity : std::uint8_t { error, fatal, notice, warning };
 void write_error(std::string& out, Severity severity, std::string_view sqlstate,
                  std::string_view message, std::string_view hint = {}, std::string_view detail = {},
                  std::string_view routine = {});
