@@ -80,14 +80,14 @@ void Client::granted(server::Server& server) {
   server_ = &server;
   leased_groups_ = 0;
   server_full_ = false;
-  if (profile_->temporary) server.make_dirty();
   if (replication_) {
     welcome(server.reported());
     server.send(std::exchange(pending_, {}));
     return;
   }
+  if (profile_->temporary) server.make_dirty();
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
-  pinning_.replays.add(server.replayed);
+  if (server.replayed) pinning_.replays.add(1);
   if (server.sequences_of != serial()) {
     // In session mode nothing that a client asks is looked into.
     const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session;
@@ -186,11 +186,12 @@ void Client::refused(const Error& why) {
 }
 
 // The settings of the client before may have made it fail (a short statement_timeout): then another
-// server, or this one when it is clean, will take them.
+// server, or this one when it is clean, will take them. What keeps its server is nowhere else.
 void Client::replay_failed(const Error& why) {
   static constexpr unsigned kAttempts = 5;
   if (!waiting_for_prepare_) return end(why);
-  replay_failed_ = why.state() == sqlstate(Code::cancelled) && ++replays_failed_ < kAttempts;
+  replay_failed_ =
+      pins_ == 0 && why.state() == sqlstate(Code::cancelled) && ++replays_failed_ < kAttempts;
   if (!replay_failed_) leaving_ = std::make_unique<Error>(why);
 }
 
@@ -200,6 +201,7 @@ void Client::try_another_server() {
     return end(why);
   }
   std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session || keeps_state());
+  ignored_ = sticky_ = 0;
   pool_.acquire(*this);
   update_reading();
 }

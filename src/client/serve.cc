@@ -292,7 +292,7 @@ Client::Step Client::begin_group() {
     resets_.reset();
     cut();
     waiting_for_prepare_ = server_->prepare(profile_, mode_ == config::Mode::session);
-    pinning_.replays.add(server_->replayed);
+    if (server_->replayed) pinning_.replays.add(1);
     if (waiting_for_prepare_) return Step::stall;
     tell_changes();
   } else if (resets_) {
