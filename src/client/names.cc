@@ -6,21 +6,72 @@
 
 namespace pgw::client {
 
+std::vector<Names::Entry>::const_iterator Names::place(const void* id) const {
+  return std::ranges::lower_bound(entries_, id, std::less<>(),
+                                  [](const Entry& entry) { return entry.name.id(); });
+}
+
+const Names::Entry* Names::find(std::string_view name) const {
+  const void* id = table_->find(name);
+  if (!id) return nullptr;
+  const auto at = place(id);
+  return at != entries_.end() && at->name.id() == id ? &*at : nullptr;
+}
+
 Names::Look Names::look(std::string_view name, std::uint32_t group) const {
   for (std::size_t i = pending_.size(); i > first_; --i) {
     const Change& change = pending_[i - 1];
     if (change.name != name) continue;
-    if (change.group != group) return {.unsure = true, .value = nullptr};
-    return {.unsure = false, .value = change.value.statement ? &change.value : nullptr};
+    if (change.group != group) return {.unsure = true, .value = {}};
+    if (!change.value.statement) return {};
+    return {.unsure = false, .value = change.value};
   }
-  const auto found = names_.find(name);
-  return {.unsure = false, .value = found == names_.end() ? nullptr : &found->second};
+  if (name.empty()) return {.unsure = false, .value = unnamed_};
+  const Entry* entry = find(name);
+  if (!entry) return {};
+  Value value;
+  value.statement = entry->statement;
+  value.shape = entry->shape;
+  if (deallocators_) {
+    const auto at = deallocators_->find(name);
+    if (at != deallocators_->end()) value.deallocates = at->second;
+  }
+  return {.unsure = false, .value = std::move(value)};
 }
 
 bool Names::will_exist(std::string_view name) const {
   for (std::size_t i = pending_.size(); i > first_; --i)
     if (pending_[i - 1].name == name) return static_cast<bool>(pending_[i - 1].value.statement);
-  return names_.contains(name);
+  return find(name) != nullptr;
+}
+
+void Names::erase(const void* id) {
+  const auto at = place(id);
+  if (at == entries_.end() || at->name.id() != id) return;
+  if (deallocators_) deallocators_->erase(at->name.text());
+  entries_.erase(at);
+}
+
+void Names::put(std::string name, Value value) {
+  if (name.empty()) {
+    unnamed_ = std::move(value);
+    return;
+  }
+  auto shared = table_->share(name);
+  erase(shared.id());
+  if (!value.deallocates.empty()) {
+    if (!deallocators_)
+      deallocators_ = std::make_unique<std::map<std::string, std::string, std::less<>>>();
+    deallocators_->insert_or_assign(std::move(name), std::move(value.deallocates));
+  }
+  const auto at = place(shared.id());
+  entries_.insert(at, Entry{std::move(shared), std::move(value.statement), value.shape});
+}
+
+void Names::forget_all() {
+  entries_.clear();
+  entries_.shrink_to_fit();
+  deallocators_.reset();
 }
 
 void Names::define(std::string_view name, Value value, std::uint32_t group) {
@@ -30,8 +81,7 @@ void Names::define(std::string_view name, Value value, std::uint32_t group) {
 }
 
 std::size_t Names::count() const {
-  const auto now = static_cast<long>(names_.size()) - names_.contains(std::string_view());
-  return static_cast<std::size_t>(std::max(0l, now + more_));
+  return static_cast<std::size_t>(std::max(0l, static_cast<long>(entries_.size()) + more_));
 }
 
 void Names::settle(relay::Fate fate) {
@@ -40,13 +90,14 @@ void Names::settle(relay::Fate fate) {
   more_ -= change.more;
   if (fate == relay::Fate::happened) {
     if (change.value.statement) {
-      names_.insert_or_assign(std::move(change.name), std::move(change.value));
+      put(std::move(change.name), std::move(change.value));
+    } else if (change.name.empty()) {
+      unnamed_.reset();
     } else {
-      names_.erase(change.name);
+      lose(change.name);
     }
   } else if (fate == relay::Fate::failed && change.name.empty()) {
-    names_.erase(
-        change.name);  // PostgreSQL drops the unnamed statement before it looks at the new text
+    unnamed_.reset();  // PostgreSQL drops it before it looks at the new text
   }
   change = {};
   if (++first_ == pending_.size()) {
@@ -57,14 +108,14 @@ void Names::settle(relay::Fate fate) {
 
 void Names::told(const std::string& name, const relay::StatementRef& statement,
                  std::uint64_t shape) {
-  const auto found = names_.find(name);
-  if (found != names_.end() && found->second.statement == statement) found->second.shape = shape;
+  const Entry* entry = find(name);
+  if (entry && entry->statement == statement)
+    entries_[static_cast<std::size_t>(entry - entries_.data())].shape = shape;
 }
 
 std::map<std::string, relay::StatementRef, std::less<>> Names::named() const {
   std::map<std::string, relay::StatementRef, std::less<>> out;
-  for (const auto& [name, value] : names_)
-    if (!name.empty()) out.emplace(name, value.statement);
+  for (const Entry& entry : entries_) out.emplace(entry.name.text(), entry.statement);
   for (std::size_t i = first_; i < pending_.size(); ++i) {
     const Change& change = pending_[i];
     if (change.name.empty()) continue;
@@ -78,8 +129,8 @@ std::map<std::string, relay::StatementRef, std::less<>> Names::named() const {
 }
 
 const std::string* Names::name_of(std::string_view server_name) const {
-  for (const auto& [name, value] : names_)
-    if (value.statement->server_name() == server_name) return &name;
+  for (const Entry& entry : entries_)
+    if (entry.statement->server_name() == server_name) return &entry.name.text();
   for (const Change& change : pending_)
     if (change.value.statement && change.value.statement->server_name() == server_name)
       return &change.name;

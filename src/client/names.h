@@ -4,12 +4,13 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "base/ring.h"
+#include "client/name_table.h"
 #include "relay/pipeline.h"
 #include "relay/statements.h"
 
@@ -17,6 +18,7 @@ namespace pgw::client {
 
 class Names {
  public:
+  explicit Names(NameTable& table) : table_(&table) {}
   struct Value {
     relay::StatementRef statement;  // null: no statement has this name
     std::uint64_t token = 0;        // of an unnamed one: which of all unnamed statements it is
@@ -24,8 +26,8 @@ class Names {
     std::string deallocates;        // the statement is DEALLOCATE of this name
   };
   struct Look {
-    bool unsure = false;           // replies to an earlier group decide
-    const Value* value = nullptr;  // null: no such name
+    bool unsure = false;         // replies to an earlier group decide
+    std::optional<Value> value;  // none: no such name
   };
   Look look(std::string_view name, std::uint32_t group) const;
 
@@ -37,16 +39,14 @@ class Names {
   // The client was told the shape of what `name` stands for.
   void told(const std::string& name, const relay::StatementRef& statement, std::uint64_t shape);
   // DEALLOCATE ALL: the unnamed statement stays, and so does what is being sent.
-  void forget_all() {
-    std::erase_if(names_, [](const auto& one) { return !one.first.empty(); });
-  }
+  void forget_all();
   // It was found to be gone. Only with nothing under way.
-  void lose(const std::string& name) { names_.erase(name); }
+  void lose(std::string_view name) { erase(table_->find(name)); }
   // All that have a name, by it, as they will be when what was sent has been carried out.
   std::map<std::string, relay::StatementRef, std::less<>> named() const;
-  void drop_unnamed() { names_.erase(std::string()); }
+  void drop_unnamed() { unnamed_.reset(); }
 
-  bool empty() const { return names_.empty() && pending_.empty(); }
+  bool empty() const { return entries_.empty() && !unnamed_ && pending_.empty(); }
   // How many there will be when all that was sent has been carried out; without the unnamed one.
   std::size_t count() const;
   // The name of this statement; for error texts.
@@ -59,14 +59,23 @@ class Names {
     std::uint32_t group;
     int more;  // names than before
   };
-  bool will_exist(std::string_view name) const;
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
+  // A client may have a hundred of these, and there may be thousands of such clients.
+  struct Entry {
+    NameTable::Ref name;
+    relay::StatementRef statement;
+    std::uint64_t shape;
   };
-  std::unordered_map<std::string, Value, Hash, std::equal_to<>> names_;
+  bool will_exist(std::string_view name) const;
+  std::vector<Entry>::const_iterator place(const void* id) const;
+  const Entry* find(std::string_view name) const;
+  void erase(const void* id);
+  void put(std::string name, Value value);
+
+  NameTable* table_;
+  std::vector<Entry> entries_;  // by NameTable::Ref::id()
+  std::optional<Value> unnamed_;
+  std::unique_ptr<std::map<std::string, std::string, std::less<>>>
+      deallocators_;             // names whose statements are DEALLOCATE of another
   std::vector<Change> pending_;  // from first_ on
   std::size_t first_ = 0;
   long more_ = 0;  // names, by what is pending

@@ -20,13 +20,14 @@ class NamesTest : public testing::Test {
   std::string text(std::string_view name, std::uint32_t group = 0) const {
     const auto look = names_.look(name, group);
     if (look.unsure) {
-      EXPECT_EQ(look.value, nullptr);
+      EXPECT_FALSE(look.value);
       return "?";
     }
     return look.value ? std::string(look.value->statement->text()) : "";
   }
   relay::Statements table_{"p_"};
-  Names names_;
+  NameTable shared_;
+  Names names_{shared_};
 };
 
 TEST_F(NamesTest, BeginsEmpty) {
@@ -73,7 +74,7 @@ TEST_F(NamesTest, CountsWhatWasSentAndNotAnsweredYet) {
 
 TEST_F(NamesTest, FailedOrSkippedLeavesANameAsItWas) {
   for (const Fate fate : {Fate::failed, Fate::skipped}) {
-    Names fresh;
+    Names fresh(shared_);
     std::swap(names_, fresh);
     names_.define("new", value("one"), 1);
     names_.settle(fate);
@@ -128,7 +129,7 @@ TEST_F(NamesTest, KeepsAllOfAValue) {
   names_.define("", one, 1);
   for (int turn = 0; turn < 2; ++turn) {
     const auto look = names_.look("", 1);
-    ASSERT_NE(look.value, nullptr);
+    ASSERT_TRUE(look.value);
     EXPECT_EQ(look.value->token, 42u);
     EXPECT_EQ(look.value->deallocates, "other");
     if (turn == 0) names_.settle(Fate::happened);
@@ -179,6 +180,52 @@ TEST_F(NamesTest, LetsStatementsGo) {
   EXPECT_EQ(table_.count(), 1u);
   names_.settle(Fate::skipped);
   EXPECT_EQ(table_.count(), 0u);
+}
+
+TEST_F(NamesTest, ManyNamesOfManyClientsAreSharedAndLetGo) {
+  {
+    Names other(shared_);
+    for (int i = 0; i < 200; ++i) {
+      add("s" + std::to_string(i), "one");
+      other.define("s" + std::to_string(i), value("two"), 0);
+      other.settle(Fate::happened);
+    }
+    EXPECT_EQ(shared_.count(), 200u);
+    for (int i = 0; i < 200; i += 2) {
+      names_.undefine("s" + std::to_string(i), 0);
+      names_.settle(Fate::happened);
+    }
+    EXPECT_EQ(names_.count(), 100u);
+    for (int i = 0; i < 200; ++i) {
+      EXPECT_EQ(text("s" + std::to_string(i)), i % 2 ? "one" : "");
+      EXPECT_EQ(other.look("s" + std::to_string(i), 0).value->statement->text(), "two");
+    }
+  }
+  EXPECT_EQ(shared_.count(), 100u);
+  names_.forget_all();
+  EXPECT_EQ(shared_.count(), 0u);
+}
+
+TEST_F(NamesTest, RemembersTheShapeThatWasTold) {
+  const auto one = value("one");
+  names_.define("a", one, 0);
+  names_.settle(Fate::happened);
+  names_.told("a", one.statement, 7);
+  EXPECT_EQ(names_.look("a", 0).value->shape, 7u);
+  names_.told("a", value("other").statement, 8);
+  EXPECT_EQ(names_.look("a", 0).value->shape, 7u);
+  add("a", "two");
+  EXPECT_EQ(names_.look("a", 0).value->shape, 0u);
+}
+
+TEST_F(NamesTest, ADeallocatorIsOneUntilItIsReplaced) {
+  auto one = value("one");
+  one.deallocates = "x";
+  names_.define("a", one, 0);
+  names_.settle(Fate::happened);
+  EXPECT_EQ(names_.look("a", 0).value->deallocates, "x");
+  add("a", "two");
+  EXPECT_EQ(names_.look("a", 0).value->deallocates, "");
 }
 
 using NamesDeathTest = NamesTest;

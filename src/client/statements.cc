@@ -32,7 +32,7 @@ constexpr std::size_t kPortalsMax = 10'000;  // with something to remember, in o
 }  // namespace
 
 Names& Client::names() {
-  if (!names_) names_ = std::make_unique<Names>();
+  if (!names_) names_ = std::make_unique<Names>(worker_.names());
   return *names_;
 }
 

@@ -12,6 +12,7 @@
 #include "auth/verifiers.h"
 #include "client/client.h"
 #include "client/login.h"
+#include "client/name_table.h"
 #include "config/snapshot.h"
 #include "server/context.h"
 #include "server/pool.h"
@@ -66,6 +67,7 @@ class Worker {
   server::Context& context() { return context_; }
   net::Loop& loop() { return context_.loop; }
   relay::Statements& statements() { return statements_; }
+  NameTable& names() { return names_; }
   stats::Gauges& gauges() { return gauges_; }  // reading it: any thread
   const stats::Gauges& gauges() const { return gauges_; }
   stats::Pinning& pinning() { return pinning_; }  // reading it: any thread
@@ -100,6 +102,7 @@ class Worker {
   stats::Gauges gauges_;
   stats::Pinning pinning_;
   relay::Statements statements_;
+  NameTable names_;
   server::Graveyard graveyard_;
   server::Context context_;
   std::unordered_map<std::string, std::unique_ptr<server::Pool>> pools_;  // by database, NUL, user
