@@ -60,7 +60,7 @@ class Analyst {
 
   void end_statement() {
     if (makes_temporary_) out_.shows |= Pin::temporary;
-    makes_temporary_ = false;
+    makes_temporary_ = holds_rows_ = fills_ = false;
     first_ = now_;
   }
 
@@ -129,7 +129,16 @@ class Analyst {
     return false;
   }
 
+  // The functions in it are for later: CREATE VIEW, a DEFAULT; but CREATE TABLE ... AS calls them.
+  bool defines() const { return first_.is("alter") || (first_.is("create") && !fills_); }
+
+  void call_shows(Pin pin) {
+    if (!defines()) out_.shows |= pin;
+  }
+
   void keyword() {
+    holds_rows_ |= one_of(now_, {"table", "materialized"});
+    fills_ |= holds_rows_ && now_.is("as");
     if (one_of(now_, {"temp", "temporary"})) {
       if (one_of(before_, {"create", "local", "global", "into", "replace"}))
         out_.leaves = makes_temporary_ = true;
@@ -164,18 +173,18 @@ class Analyst {
       out_.frees = true;
     } else if (own && has("advisory") && has("lock") && !has("xact")) {
       out_.leaves = true;
-      out_.shows |= Pin::lock;
+      call_shows(Pin::lock);
     } else if (name == "setseed" || name.starts_with("dblink_connect") ||
                (own && (has("_replication_slot") || has("replication_origin_session")))) {
       out_.leaves = out_.indelible = true;
-      if (!name.starts_with("pg_drop") && !name.starts_with("pg_get")) out_.shows |= Pin::indelible;
+      if (!name.starts_with("pg_drop") && !name.starts_with("pg_get")) call_shows(Pin::indelible);
     } else if (std::ranges::binary_search(kDynamic, name)) {
       unseen();
     } else if (name == "currval" || name == "lastval") {
       out_.reads_sequences = true;
-      out_.shows |= Pin::sequence;
+      call_shows(Pin::sequence);
     } else if (name == "nextval" || name == "setval") {
-      out_.shows |= Pin::sequence;
+      call_shows(Pin::sequence);
     }
   }
 
@@ -293,6 +302,8 @@ class Analyst {
   Token first_;                   // of the statement
   bool makes_temporary_ = false;  // the statement
   bool updates_ = false;          // the word UPDATE was seen, or may be hidden
+  bool holds_rows_ = false;       // it makes a table or a materialized view
+  bool fills_ = false;            // ... from the query that follows
   bool says_update_ = false;      // it was seen
   bool settings_view_ = false;    // the view pg_settings was seen
   bool in_path_ = false;          // a string has pg_temp in it

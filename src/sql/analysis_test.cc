@@ -161,6 +161,8 @@ TEST(Analysis, ReasonsThatTheTextShows) {
   for (const char* text :
        {"select nextval('s')", "select pg_catalog.setval('s', 1)", "select currval('s')",
         "select lastval()", "discard sequences; select nextval('s')",
+        "create table t as select nextval('s')", "create view v as select 1; select nextval('s')",
+
         "do $$ declare a int := nextval('s'); begin end $$"})
     EXPECT_EQ(shows(text), "sequence") << text;
   EXPECT_EQ(shows("prepare p as select pg_advisory_lock(nextval('s'))"),
@@ -191,6 +193,9 @@ TEST(Analysis, WhatEndsWithTheTransactionIsNotShown) {
         "select * from pg_get_replication_slots()",
         "select set_config('a', 'b', false)",
         "select nextval('s'); discard sequences",
+        "create view v as select pg_advisory_lock(1)",
+        "alter table t alter a set default nextval('s')",
+        "create table t (a int default nextval('s'))",
         "select currval('s'); discard all",
         "select 'nextval(''s'')'",
         "select nextval from t",
