@@ -46,6 +46,19 @@ TEST(CommandLine, ServesAUrl) {
   EXPECT_EQ(command.config_path, "");
 }
 
+TEST(CommandLine, OverridesWinOverSectionsOfUsersAndApps) {
+  const File file(
+      std::string(kFile) +
+      "[apps.w]\non_lock = \"warn\"\non_listen = \"warn\"\n[users.u]\non_cursor = \"warn\"\n");
+  const Command command = run({"serve", "--config", file.path(), "--set", "on_lock=error"});
+  ASSERT_EQ(command.kind, Command::Kind::serve) << command.text;
+  const config::Snapshot& snapshot = *command.snapshot;
+  const config::Settings settings = snapshot.settings_for(*snapshot.find("a"), "u", "w");
+  EXPECT_EQ(settings.on_lock, "error");
+  EXPECT_EQ(settings.on_listen, "warn");
+  EXPECT_EQ(settings.on_cursor, "warn");
+}
+
 TEST(CommandLine, OverridesWin) {
   const Command command =
       run({"serve", "postgresql://h/d", "--transaction", "7000", "--transaction", "[::1]:7000",
