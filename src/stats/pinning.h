@@ -71,7 +71,7 @@ class Pinning {
   void add_to(PinNumbers& numbers) const;
 
  private:
-  struct App {
+  struct alignas(64) App {  // no cache line is another worker's too
     std::string name;
     AppCounters counters;
   };
