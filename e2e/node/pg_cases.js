@@ -22,6 +22,23 @@ async function withClient(work) {
 }
 
 const cases = {
+  listen: () => withClient(async (c) => {
+    const heard = [];
+    c.on('notification', (m) => heard.push([m.channel, m.payload, m.processId === c.processID]));
+    await c.query('listen a');
+    await withClient(async (other) => {
+      for (let i = 0; i < 5; i++) await other.query("select pg_notify('a', $1)", [String(i)]);
+    });
+    while (heard.length < 5) await new Promise((resolve) => setTimeout(resolve, 10));
+    await c.query("notify a, 'own'");
+    await c.query('begin');
+    await c.query("notify a, 'in a transaction'");
+    await c.query('commit');
+    say(heard, (await c.query('select * from pg_listening_channels()')).rows);
+    await c.query('unlisten a');
+    await c.query("notify a, 'never'");
+    say(heard.length, (await c.query('select * from pg_listening_channels()')).rows);
+  }),
   queries: () => withClient(async (c) => {
     for (let i = 0; i < 20; i++) say((await c.query('select $1::int as n, $2::text as t', [i, 'v' + i])).rows);
     say(await code(c.query('select 1/0')), await code(c.query('select 1 as one; select 2 as two')));

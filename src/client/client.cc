@@ -100,6 +100,8 @@ void Client::granted(server::Server& server) {
     }
   }
   if (waiting_for_prepare_) return;
+  // Then it may have to listen for the client first.
+  if (hearing_) server.end_replay();
   if (phase_ == Phase::welcoming) welcome(profile_->reported);
   tell_changes();
   if (!serving_) serve({});
@@ -121,6 +123,7 @@ void Client::idle(char status) {
     }
   }
   barrier_ = false;
+  if (hearing_ && status == 'I' && !hearing_idle()) return;
   const bool served = std::exchange(leased_groups_, std::uint16_t{0}) > 0;
   if (leaving_ && status == 'I') {
     const Error why = *leaving_;
@@ -146,7 +149,10 @@ void Client::progressed() {
 }
 
 void Client::cancel_over() {
-  if (!stalled_) return;
+  if (!stalled_) {
+    if (hearing_) maybe_release();
+    return;
+  }
   stalled_ = false;
   serve({});
 }
@@ -156,10 +162,17 @@ void Client::maybe_release() {
   if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
   if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
   if (server_->dirty()) return server_->inspect();
-  if (pins_ == 0) release();
+  if (pins_ == 0) return release();
+  if (hearing_ && pins_ == (server::Pins{} | server::Pin::listen)) share_listening();
 }
 
 void Client::release() {
+  const bool soiled = std::exchange(ignored_, Pins{0}) != 0;
+  part().give_back(soiled);
+  queue_again();
+}
+
+server::Server& Client::part() {
   server::Server& server = *std::exchange(server_, nullptr);
   tell_drift();
   if (server_full_) {
@@ -172,12 +185,13 @@ void Client::release() {
   pinned_.reset();
   altered_ = false;
   sticky_ = 0;
-  server.give_back(std::exchange(ignored_, Pins{0}) != 0);
-  if (stalled_) {
-    stalled_ = false;
-    pool_.acquire(*this);
-    update_reading();
-  }
+  return server;
+}
+
+void Client::queue_again() {
+  if (!std::exchange(stalled_, false)) return;
+  pool_.acquire(*this);
+  update_reading();
 }
 
 void Client::refused(const Error& why) {
@@ -213,6 +227,7 @@ void Client::deliver(Bytes replies) {
 
 void Client::on_drained() {
   if (server_) server_->resume();
+  if (hearing_) tell_notes(false);
   if (!std::exchange(client_full_, false)) return;
   if (!pending_.empty() && !blocked()) return serve({});
   update_reading();
@@ -259,6 +274,7 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
     cancelled_ = false;  // it was for what waited, not for what comes
     return;
   }
+  if (hearing_ && hearing_->moving()) return;  // nothing of it was sent yet
   if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
   server_->cancel(std::move(ticket));
 }
@@ -314,6 +330,7 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
   // Inside a message an error would be taken for data; of raw bytes nobody knows where one ends.
   if (phase_ == Phase::raw || (server_ && server_->amid_message())) why = nullptr;
   phase_ = Phase::gone;
+  hearing_.reset();
   pool_.leave(*this);
   if (replication_) {
     pool_.abandon_private(*this);

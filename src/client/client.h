@@ -1,7 +1,7 @@
 // One client after its login. Its messages are read in client/serve.cc, its statements handled in
-// client/statements.cc, its settings and what keeps its server in client/session.cc, its life told
-// in client/client.cc. Thread: its worker's. Owned by its
-// worker.
+// client/statements.cc, its settings and what keeps its server in client/session.cc, what it hears
+// (LISTEN) in client/hearing.cc, its life told in client/client.cc. Thread: its worker's. Owned by
+// its worker.
 #pragma once
 #include <array>
 #include <map>
@@ -11,6 +11,7 @@
 #include <string>
 
 #include "client/admission.h"
+#include "client/hearing.h"
 #include "client/names.h"
 #include "config/policies.h"
 #include "net/loop.h"
@@ -26,7 +27,7 @@ namespace pgw::client {
 
 class Worker;
 
-class Client final : net::StreamSink, server::Tenant {
+class Client final : net::StreamSink, server::Tenant, server::Hearer {
  public:
   // `pid` and `key` are what the client sends to cancel.
   Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid,
@@ -80,6 +81,7 @@ class Client final : net::StreamSink, server::Tenant {
   void described(const std::string& name, const relay::StatementRef& statement,
                  std::uint64_t shape) override;
   void inspected(const server::Inspection* found) override;
+  void notified(std::uint32_t pid, const wire::Notification& note, Bytes message) override;
   bool reported(Bytes name, Bytes value) override;
   std::string news(const relay::Settings& reported) override;
   void lost_all_statements() override;
@@ -92,6 +94,20 @@ class Client final : net::StreamSink, server::Tenant {
   void server_drained() override;
   std::size_t client_queued() const override;
   About about() const override;
+
+  // --- the listening server, and which server listens for it (hearing.cc) ---
+  bool hear(const server::Note& note) override;
+  void too_slow() override;
+  void may_move() override;
+  void left() override;
+  void deaf(const Error& why) override;
+  server::Pins heed_channels(const server::Inspection& found);
+  void share_listening();
+  void take_back();
+  void taken_back();
+  bool hearing_idle();
+  bool concerns_channels();
+  void tell_notes(bool all);
 
   void welcome(const relay::Settings& reported);
   // Its settings are these from now on.
@@ -120,6 +136,10 @@ class Client final : net::StreamSink, server::Tenant {
   bool keeps_state() const { return (pins_ | ignored_) != 0; }
   void tell_changes();
   void release();
+  // Its lease ends: what it had only for that long goes. The server is for the caller to give away.
+  server::Server& part();
+  // Waits for a server again if it has sent more meanwhile.
+  void queue_again();
   void try_another_server();
   void maybe_release();
   // `orderly`: the client said goodbye, so what it has sent is still carried out.
@@ -235,13 +255,15 @@ class Client final : net::StreamSink, server::Tenant {
   std::unique_ptr<net::Timer> idle_timer_;
   std::unique_ptr<Error> leaving_;  // drained: it goes when its transaction is over
   const char* run_ = nullptr;       // while serving: from here on nothing was sent yet,
-  const char* at_ = nullptr;        // and here the message at hand begins
+  const char* at_ = nullptr;        // and here the message at hand begins,
+  const char* end_ = nullptr;       // and this is the end of what has arrived
   std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
   std::unique_ptr<Portals> portals_;  // those with any
   std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
       replication_;  // start-up parameters for it
   std::unique_ptr<Resets> resets_;
   std::unique_ptr<std::set<std::string, std::less<>>> sql_statements_;  // while they pin its server
+  std::unique_ptr<Hearing> hearing_;  // null: it listens to nothing
   std::unique_ptr<std::set<std::string>>
       named_;  // custom settings that it has set since the last inspection
   std::uint32_t pid_;

@@ -77,6 +77,7 @@ void Client::cut() {
 
 // Messages from at_ on, as far as they go. False: the client is gone.
 bool Client::serve_frames(const char* end) {
+  end_ = end;
   while (at_ < end) {
     // Some messages are answered here, without a server that could be paused.
     client_full_ = stream_->queued() >= net::Stream::kHighWater;
@@ -277,8 +278,11 @@ Client::Step Client::begin_group() {
   if (waits_for_replay_) return wait_for_replies(false);
   if (server_->inspecting())
     return wait_for_replies(true);  // its settings may have to be put right
+  if (hearing_ && hearing_->moving()) return wait_for_replies(true);
+  const bool to_listen =
+      hearing_ && hearing_->source == Hearing::Source::shared && concerns_channels();
   if (!pipeline.quiet()) {
-    if (barrier_ || pipeline.size() >= kOwedMax) return wait_for_replies(true);
+    if (barrier_ || to_listen || pipeline.size() >= kOwedMax) return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&
         pool_.has_waiters())
       return wait_for_replies(true);
@@ -298,6 +302,12 @@ Client::Step Client::begin_group() {
   } else if (resets_) {
     cut();
     restart_settings();
+  }
+  if (to_listen && server_->status() == 'I') {
+    cut();
+    server_->end_replay();
+    if (hearing_->subscription->ready()) take_back();
+    return wait_for_replies(true);
   }
   return Step::keep;
 }

@@ -53,7 +53,9 @@ void Client::inspected(const server::Inspection* found) {
       sql_statements_ = std::make_unique<std::set<std::string, std::less<>>>(found->sql_statements);
   }
   const Pins before = without(static_cast<Pins>(pins_ | ignored_), Pins{} | Pin::setting);
-  hold(static_cast<Pins>((found->settings_only ? before : found->pins) | sticky_));
+  const bool deaf = has(policies_.ignore, Pin::listen);
+  const Pins now_there = found->settings_only ? before : deaf ? found->pins : heed_channels(*found);
+  hold(static_cast<Pins>(now_there | sticky_));
 }
 
 void Client::adopt(const relay::Settings& settings, const relay::Settings& reported) {

@@ -42,6 +42,7 @@ struct Expected {
     sequences = 2048,  // has taken values of sequences when it is done, also behind a DISCARD
     spells =
         8192,  // a statement is made under the client's own name; that it fails is of no account
+    moves = 16384,   // pgweir moves where a client is listened for: an error is no harm
     describes = 256  // a shared statement's shape is learned from the reply
   };
   Want want = Want::sync;

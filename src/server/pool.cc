@@ -61,6 +61,9 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
     offer_credentials(offered_);
     retire_all("its database leads elsewhere now");
   }
+  if (listening_ && (moved || !may_share_listening()))
+    listening_->end(Error(Code::shutdown, moved ? "its database leads elsewhere now"
+                                                : "its pool has one server only now"));
   serve_waiters();
   maintain();
 }
@@ -68,6 +71,12 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
 void Pool::retire_all(const char* why) {
   while (Server* server = idle_.pop_front()) server->close(why);
   for (auto& [server, owned] : servers_) server->lifetime = 1us;
+  if (listening_) listening_->rest();
+}
+
+Listening& Pool::listening() {
+  if (!listening_) listening_ = std::make_unique<Listening>(context_, *this);
+  return *listening_;
 }
 
 void Pool::end_silent(Duration every, Duration limit) {

@@ -12,6 +12,7 @@
 #include "pool/backoff.h"
 #include "server/context.h"
 #include "server/credentials.h"
+#include "server/listening.h"
 #include "server/server.h"
 #include "server/tenant.h"
 
@@ -69,6 +70,10 @@ class Pool {
   // Closes what is free, and the rest when it comes back.
   void retire_all(const char* why);
   About about() const { return {.client = {}, .user = user_, .database = database_, .app = {}}; }
+
+  // --- LISTEN: one server for all clients; not where it would be the only one ---
+  bool may_share_listening() const { return most() > 1; }
+  Listening& listening();
 
   // --- profiles: see relay::Profile ---
   relay::ProfilePtr profile(relay::Settings settings);
@@ -137,6 +142,7 @@ class Pool {
   std::size_t profile_bytes_ = 0;  // of the keys of both, since they were last swept
   std::size_t sweep_at_ = 0;
   std::vector<std::string> custom_settings_;  // sorted
+  std::unique_ptr<Listening> listening_;      // null: nobody has listened yet
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -34,6 +34,14 @@ void Server::query(std::string_view text) {
   expect({.want = Want::query, .flags = kQuiet});
 }
 
+void Server::try_query(std::string_view text) {
+  std::string out;
+  wire::write_query(out, text);
+  send(out);
+  unnamed = 0;
+  expect({.want = Want::query, .flags = kQuiet | Expected::moves});
+}
+
 void Server::expect(Expected entry) {
   if (pipeline_.skipping()) {
     if (entry.followed()) settled(entry, relay::Fate::skipped);
@@ -64,10 +72,17 @@ void Server::lend(Tenant& tenant) {
   state_ = State::leased;
   tenant_ = &tenant;
   ++lease_;
-  dirty_ = spoilt_ = resetting_ = discarding_ = false;
+  dirty_ = spoilt_ = resetting_ = discarding_ = listening_ = false;
   tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);
+}
+
+void Server::pass_to(Tenant& tenant) {
+  PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I' && !cancel_);
+  tenant_ = &tenant;
+  ++lease_;
+  stream_->resume();
 }
 
 void Server::give_back(bool session) {
@@ -81,6 +96,11 @@ void Server::give_back(bool session) {
   if (spoilt_) return close("a client has left what cannot be taken away");
   if (dirty_ || session) {
     clean();
+  } else if (std::exchange(listening_, false)) {
+    state_ = State::cleaning;
+    quiet_failed_ = false;
+    context_.loop.arm(timer_, pool_.settings().cancel_timeout);
+    query("UNLISTEN *");
   } else {
     become_idle();
   }

@@ -124,6 +124,14 @@ class Server final : net::StreamSink, relay::Effects {
   // Its session may hold what a new one does not.
   void make_dirty() { dirty_ = true; }
   bool dirty() const { return dirty_; }
+  // Another tenant has the lease from now on. Outside of transactions, and nothing is owed.
+  void pass_to(Tenant& tenant);
+  // A query of pgweir's whose failure does no harm: nothing follows but Tenant::idle().
+  void try_query(std::string_view text);
+  // It listens for pgweir: UNLISTEN before anybody else gets it.
+  void set_listening() { listening_ = true; }
+  // PostgreSQL's process.
+  std::uint32_t pid() const { return pid_; }
   // Asks PostgreSQL what that is: Tenant::inspected() follows. Outside of transactions.
   void inspect();
   bool inspecting() const { return inspection_ != nullptr; }
@@ -243,6 +251,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool skip_forward_ = false;
   bool dirty_ = false;
   bool spoilt_ = false;
+  bool listening_ = false;   // see set_listening()
   bool resetting_ = false;   // RESET ALL was done, if the query that holds it succeeds
   bool discarding_ = false;  // the same of DISCARD ALL
   bool ready_seen_ = false;

@@ -164,6 +164,17 @@ bool Server::frame(Bytes message, const char*& run) {
     run = after;
     return true;
   }
+  if (tag == 'A') {
+    deliver(run, message.data());
+    run = after;
+    const auto note = wire::read_notification(message.substr(wire::kHeaderBytes));
+    if (!note) {
+      broke_protocol(tag);
+      return false;
+    }
+    if (tenant_ && !muted_) tenant_->notified(pid_, *note, message);
+    return stream_ != nullptr;
+  }
   if (tag == 'Z' && reports_due_ && !replaying()) {
     reports_due_ = false;
     deliver(run, message.data());
@@ -260,7 +271,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         fatal_told_ = verdict.forward && tenant_;
       }
       if (verdict.quiet_error && !verdict.entry.has(Expected::inspects) &&
-          !verdict.entry.has(Expected::spells)) {
+          !verdict.entry.has(Expected::spells) && !verdict.entry.has(Expected::moves)) {
         quiet_failed_ = true;
         if (tenant_) {
           profile_.reset();

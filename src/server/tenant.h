@@ -9,6 +9,7 @@
 #include "relay/profile.h"
 #include "relay/statements.h"
 #include "server/inspection.h"
+#include "wire/read.h"
 
 namespace pgw::server {
 
@@ -33,6 +34,8 @@ class Tenant {
                          std::uint64_t shape) = 0;
   // What the session holds, after Server::inspect(); null: PostgreSQL could not be asked.
   virtual void inspected(const Inspection* found) = 0;
+  // A NotificationResponse; `message` is the whole of it. `pid`: of the server that it came from.
+  virtual void notified(std::uint32_t pid, const wire::Notification& note, Bytes message) = 0;
   // PostgreSQL reported a setting between the client's replies. False: the client knows that this
   // is its value, and is not told: PostgreSQL reports what a replay has changed when the client's
   // own group ends.

@@ -143,6 +143,18 @@ Result<std::pair<Bytes, Bytes>> read_parameter(Bytes body) {
   return std::pair{name, value};
 }
 
+Result<Notification> read_notification(Bytes body) {
+  Reader in(body);
+  Notification out;
+  out.pid = in.u32();
+  out.channel = in.text();
+  out.payload = in.text();
+  if (!in.done())
+    return fail(Code::protocol, "a NotificationResponse message of {} bytes is malformed",
+                body.size());
+  return out;
+}
+
 Result<Startup> read_startup(Bytes packet) {
   Reader in(packet);
   Startup out;

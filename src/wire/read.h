@@ -69,6 +69,14 @@ Fields read_fields(Bytes body);
 // ParameterStatus: name and value.
 Result<std::pair<Bytes, Bytes>> read_parameter(Bytes body);
 
+// NotificationResponse.
+struct Notification {
+  std::uint32_t pid = 0;  // of the backend that sent it
+  Bytes channel;
+  Bytes payload;
+};
+Result<Notification> read_notification(Bytes body);
+
 // The first packet of a connection has no tag: a length, then a code.
 inline constexpr std::uint32_t kCancelCode = 80877102;
 inline constexpr std::uint32_t kTlsCode = 80877103;

@@ -126,6 +126,18 @@ TEST(ReadParameter, NameAndValue) {
     EXPECT_FALSE(read_parameter(bad)) << bad;
 }
 
+TEST(ReadNotification, PidChannelAndPayload) {
+  const auto got = read_notification("\0\0\1\2news\0late\0"sv);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->pid, 258u);
+  EXPECT_EQ(got->channel, "news");
+  EXPECT_EQ(got->payload, "late");
+  EXPECT_TRUE(read_notification("\0\0\0\0a\0\0"sv));
+  for (const Bytes bad : {""sv, "\0\0\0"sv, "\0\0\0\0"sv, "\0\0\0\0a"sv, "\0\0\0\0a\0"sv,
+                          "\0\0\0\0a\0b"sv, "\0\0\0\0a\0b\0c"sv})
+    EXPECT_FALSE(read_notification(bad)) << bad.size();
+}
+
 TEST(ReadFields, TakesWhatItKnows) {
   const auto got = read_fields("SERROR\0C42601\0Mwrong\0Dmore\0Hdo\0P7\0Rscanner\0\0"sv);
   EXPECT_EQ(got.severity, "ERROR");
