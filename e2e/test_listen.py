@@ -1,6 +1,7 @@
 """LISTEN and NOTIFY: what a client hears is what it would hear on a server of its own, and on the transaction port one
 server listens for all."""
 import asyncio
+import itertools
 
 import asyncpg
 import psycopg
@@ -25,6 +26,7 @@ class Ear(Wire):
         tag, body = super()._raw()
         if tag == "A":
             self.senders = getattr(self, "senders", []) + [int.from_bytes(body[:4], "big")]
+            self.last = body[4:]
         return tag, body
 
     def own(self):
@@ -204,16 +206,22 @@ def test_another_encoding(target):
     """A notification comes in the client's own encoding."""
     outcome = []
     with ear(target, client_encoding="LATIN1") as latin, ear(target) as c, ear(target) as speaker:
+
+        def said(payload):
+            speaker.query(f"notify a, '{payload}'")
+            for one in (latin, c):
+                tag, _ = one._raw()
+                outcome.append((tag, one.last))
+
         outcome += latin.query("listen a")
         outcome += c.query("listen a")
-        speaker.query("notify a, 'é'")
-        outcome += latin.hear() + c.hear()
+        said("é")
         outcome += c.query("set client_encoding = latin1")
-        speaker.query("notify a, 'ü'")
-        outcome += latin.hear() + c.hear()
+        said("ü")
         outcome += c.query("reset client_encoding")
-        speaker.query("notify a, 'ö'")
-        outcome += latin.hear() + c.hear()
+        said("ö")
+        outcome += latin.query("set client_encoding = utf8")
+        said("ä")
     return outcome
 
 
@@ -253,8 +261,10 @@ def test_psycopg3(target):
         c.autocommit = True
         for i in range(5):
             speaker.execute("select pg_notify('a', %s)", [str(i)])
-        for note in c.notifies(timeout=20, stop_after=5):
+        notes = c.notifies()
+        for note in itertools.islice(notes, 5):
             outcome.append((note.channel, note.payload, note.pid == c.info.backend_pid))
+        notes.close()
         heard = []
         c.add_notify_handler(lambda note: heard.append((note.channel, note.payload, note.pid == c.info.backend_pid)))
         c.execute("select pg_notify('a', 'own')")

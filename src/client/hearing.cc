@@ -209,7 +209,6 @@ bool Client::concerns_channels() {
 // From its own server. Its own notifications have its server's process id, and it knows another as
 // its own.
 void Client::notified(std::uint32_t pid, const wire::Notification& note, Bytes message) {
-  if (mode_ == config::Mode::session) return deliver(message);
   const auto tell = [&] {
     if (note.pid != pid) return deliver(message);
     std::string own(message);

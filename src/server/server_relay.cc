@@ -331,7 +331,7 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       if (!ours && tenant_) tenant_->schema_changed();
       return;
     case Effect::dirty:
-      dirty_ = true;
+      if (!ours) dirty_ = true;
       return;
     case Effect::deallocate:  // of a name that is not the client's: maybe one that others share
       if (!ours && !entry.has(Expected::stands_in)) dirty_ = true;
