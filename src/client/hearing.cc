@@ -158,12 +158,12 @@ bool Client::hearing_idle() {
   Hearing& h = *hearing_;
   if (h.source == Source::joining) {  // its token has not come: the query was refused
     ++h.failures;
-    h.subscription->forget_token();
+    h.subscription->take_back_token();
     h.token.clear();
     h.source = Source::own;
   } else if (h.source == Source::leaving) {
     if (h.seen) return taken_back(), false;
-    h.subscription->forget_token();
+    h.subscription->take_back_token();
     h.source = Source::shared;
     if (++h.failures < kFailuresMost) return take_back(), false;
     end(Error(Code::connection, "no server could be made to listen for this client"));

@@ -37,7 +37,7 @@ Subscription::Subscription(Listening& home, Hearer& hearer,
 }
 
 Subscription::~Subscription() {
-  forget_token();
+  while (!tokens_.empty()) take_back_token();
   home_.subscriptions_.erase(this);
   home_.awaiting_.erase(this);
   for (const Seat& seat : seats_) {
@@ -66,21 +66,18 @@ bool Subscription::has(Bytes channel) const {
 }
 
 void Subscription::join(std::string_view token, std::uint32_t pid) {
-  forget_token();
-  token_ = token;
-  token_pid_ = pid;
-  leaving_ = false;
-  home_.tokens_.emplace(token_, this);
+  tokens_.emplace_back(token);
+  home_.tokens_[tokens_.back()] = {this, pid, false};
 }
 
 void Subscription::leave(std::string_view token, std::uint32_t pid) {
   join(token, pid);
-  leaving_ = true;
+  home_.tokens_[tokens_.back()].leaves = true;
 }
 
-void Subscription::forget_token() {
-  if (!token_.empty()) home_.tokens_.erase(token_);
-  token_.clear();
+void Subscription::take_back_token() {
+  home_.tokens_.erase(tokens_.back());
+  tokens_.pop_back();
 }
 
 // --- Listening ---
@@ -182,11 +179,12 @@ void Listening::notified(std::uint32_t, const wire::Notification& note, Bytes me
 // Only the server that was to send it may have: a client could have made one up.
 void Listening::token_seen(std::uint32_t pid, Bytes token) {
   const auto at = tokens_.find(token);
-  if (at == tokens_.end() || at->second->token_pid_ != pid) return;
-  Subscription& one = *at->second;
-  one.forget_token();
-  one.hears_ = !one.leaving_;
-  if (one.leaving_) one.hearer_.left();
+  if (at == tokens_.end() || at->second.pid != pid) return;
+  const Token found = at->second;
+  std::erase(found.who->tokens_, at->first);
+  tokens_.erase(at);
+  found.who->hears_ = !found.leaves;
+  if (found.leaves) found.who->hearer_.left();
 }
 
 void Listening::lost(const Error& why, bool) {

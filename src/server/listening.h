@@ -61,12 +61,12 @@ class Subscription {
   // called. If not, Hearer::may_move() follows.
   bool ready();
   bool has(Bytes channel) const;
-  // It hears what comes behind this token, sent by PostgreSQL's process `pid`.
+  // It hears what comes behind this token, which is sent by PostgreSQL's process `pid`.
   void join(std::string_view token, std::uint32_t pid);
   // ... and nothing behind this one.
   void leave(std::string_view token, std::uint32_t pid);
-  // The query with the token of join() or leave() has failed: all is as before.
-  void forget_token();
+  // The query with the last token has failed: all is as before.
+  void take_back_token();
   // From now on, without a token: its server has become the listening one.
   void join_now() { hears_ = true; }
 
@@ -79,9 +79,7 @@ class Subscription {
   Listening& home_;
   Hearer& hearer_;
   std::vector<Seat> seats_;
-  std::string token_;  // not seen yet
-  std::uint32_t token_pid_ = 0;
-  bool leaving_ = false;  // the token is that of leave()
+  std::vector<std::string> tokens_;  // not seen yet: at most one of each kind
   bool hears_ = false;
 };
 
@@ -110,6 +108,11 @@ class Listening final : Tenant {
   struct Member {
     Subscription* who;
     std::size_t seat;
+  };
+  struct Token {
+    Subscription* who = nullptr;
+    std::uint32_t pid = 0;  // who sends it
+    bool leaves = false;
   };
   struct Channel {
     State state = State::wanted;
@@ -157,7 +160,7 @@ class Listening final : Tenant {
   Server* server_ = nullptr;
   std::string marker_;
   Table<Channel> channels_;
-  Table<Subscription*> tokens_;  // on their way
+  Table<Token> tokens_;  // on their way
   std::unordered_set<Subscription*> subscriptions_;
   std::unordered_set<Subscription*> awaiting_;  // of these, who are to be told
   std::vector<std::string> wanted_;             // not sent yet
