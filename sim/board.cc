@@ -14,6 +14,11 @@ void Board::sends(const std::string& database, const Statement& s) {
   ++one.times;
 }
 
+void Board::queued(const std::string& database, const std::string& payload) {
+  const auto it = sent_.find(payload);
+  if (it != sent_.end() && it->second.database == database) it->second.place = ++places_;
+}
+
 void Board::uncertain(int client) {
   Member& member = members_[client];
   member.locks.clear();
@@ -52,6 +57,11 @@ std::optional<std::string> Board::heard(int client, const std::string& database,
   member.due.erase(payload);
   if (++member.heard[payload] > sent->second.times)
     return fmt::format("the notification {} came twice", payload);
+  // What was sent twice has two places, and nobody knows which of them this is.
+  if (sent->second.times > 1) return std::nullopt;
+  if (sent->second.place < member.last)
+    return fmt::format("the notification {} came behind one that was sent later", payload);
+  member.last = sent->second.place;
   return std::nullopt;
 }
 

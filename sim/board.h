@@ -2,6 +2,7 @@
 // With it they can tell a lock that two have, a notification that nobody sent or that came twice,
 // and one that never came.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,6 +26,8 @@ class Board {
   void settled(int client, const std::string& database, Time now, const Model& model);
   void gone(int client);
 
+  // PostgreSQL has put it into its queue, which has one order for all.
+  void queued(const std::string& database, const std::string& payload);
   // Its transaction is committed; what it sent last was sent at this time.
   void published(const std::string& database, const Model::Note& note, Time sent, Time now);
   // An error's text, or nothing.
@@ -40,6 +43,7 @@ class Board {
     std::string database;
     std::string channel;
     unsigned times = 0;
+    std::uint64_t place = 0;  // in the queue; 0: not there yet
   };
   struct Member {
     std::string database;
@@ -47,9 +51,11 @@ class Board {
     std::map<std::string, Time> channels;  // certainly listened to
     std::map<std::string, unsigned> heard;
     std::map<std::string, Time> due;
+    std::uint64_t last = 0;  // the place of what it has heard last
   };
   std::map<std::string, Sent> sent_;  // by payload
   std::map<int, Member> members_;
+  std::uint64_t places_ = 0;
 };
 
 }  // namespace pgw::sim

@@ -230,6 +230,10 @@ void Client::on_error(const Message& m, const Reply* wanted) {
       ++plan_.reconnects;
       return;
     }
+    // The pool of the listening server leads elsewhere, or has no room for it any more.
+    if (rules_.reloads && code == "08006" && status_ == 'I' &&
+        error_field(m.body, 'M').starts_with("the server that listened for this client was lost"))
+      return;
     const bool drained = !rules_.faults && code == "57P01" && rules_.drain;
     if (drained && status_ != 'I' && !rules_.drain->over)
       return fail("a drain ended a transaction before its time");

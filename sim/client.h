@@ -24,6 +24,7 @@ struct Rules {
   bool new_passwords = false;
   const struct Drain* drain = nullptr;
   class Board* board = nullptr;
+  bool reloads = false;  // what listens for a client may end
 };
 
 // The pooler's end, if it comes to that.

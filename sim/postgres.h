@@ -1,6 +1,7 @@
 // A scripted PostgreSQL on a simulated listener: it accepts connections, knows all backends, and
 // crashes and restarts when the world says so.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,7 +58,8 @@ class Postgres final : public net::ListenSink {
   SimLoop& loop() { return loop_; }
   Simulation& sim() { return loop_.simulation(); }
   std::map<std::string, int> tables;  // number of columns added, by name
-  std::optional<Kind> cancel_next;    // the next of these is cancelled, as by a statement_timeout
+  std::function<void(const std::string& database, const std::string& payload)> queued;
+  std::optional<Kind> cancel_next;  // the next of these is cancelled, as by a statement_timeout
 
   // Session advisory locks (postgres_shared.cc). False: somebody else has it; it is granted later
   // to who waits for it (Backend::waits_for).

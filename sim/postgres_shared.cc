@@ -51,6 +51,7 @@ void Postgres::freed(const std::pair<std::string, std::string>& key) {
 }
 
 void Postgres::notify(const Backend& from, const std::string& channel, const std::string& payload) {
+  if (queued) queued(from.database(), payload);
   for (const auto& [pid, backend] : backends_)
     if (backend->database() == from.database()) backend->notify(from.pid(), channel, payload);
 }

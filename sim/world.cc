@@ -225,12 +225,16 @@ void World::build() {
   options.passwords = plan.passwords;
   options.max_connections = 1000;
   postgres_ = std::make_unique<Postgres>(server_loop_, options);
+  postgres_->queued = [this](const std::string& database, const std::string& payload) {
+    board_.queued(database, payload);
+  };
   postgres_->start();
   if (!plan.direct) {
     set_limits();
     middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
   }
-  const Rules rules{plan.faults, !plan.direct, plan.new_passwords, &drain_, &board_};
+  const Rules rules{plan.faults, !plan.direct, plan.new_passwords,
+                    &drain_,     &board_,      !plan.reloads.empty()};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();
