@@ -204,7 +204,11 @@ void Client::ready(const Message& m) {
   if (wanted->fatal) stage_ = Stage::condemned;
   check_lock(*wanted, m);
   model_.pop();
-  between_ = (m.type == 'Z' && m.body == "I") || (m.type == 'E' && model_.status() == 'I');
+  // The end of a block counts at once, in the extended protocol before its Sync.
+  const bool block_ends = m.type == 'C' && (m.body == Body().text("COMMIT").take() ||
+                                            m.body == Body().text("ROLLBACK").take());
+  between_ = (m.type == 'Z' && m.body == "I") || (m.type == 'E' && model_.status() == 'I') ||
+             (block_ends && model_.status() == 'I');
   ++answered_;
   if (m.type == 'Z') {
     status_ = m.body[0];

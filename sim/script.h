@@ -20,6 +20,7 @@ class Script {
     bool sync_in_copy = false;  // legal and ignored, but not when a cancel may end the COPY before
     bool ddl = true;
     unsigned session = 0;  // chance per thousand of a batch about what a session keeps
+    bool talks = false;    // ... and these are about notifications only
     std::uint32_t big_rows = 40;
     std::uint32_t big_size = 2000;
   };
@@ -52,6 +53,7 @@ class Script {
   std::vector<Request> ddl(const Model& ahead);
   // script_session.cc
   Statement of_session(const Model& ahead);
+  Statement of_channels(const std::string& channel);
   Statement lock_statement(const Model& ahead);
   std::vector<Request> session_batch(const Model& ahead);
   void bind_execute(std::vector<Request>& out, const std::string& name, int params,

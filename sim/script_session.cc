@@ -22,6 +22,28 @@ Statement Script::lock_statement(const Model& ahead) {
   return s;
 }
 
+Statement Script::of_channels(const std::string& channel) {
+  Random& r = session_random_;
+  switch (r.below(10)) {
+    case 0:
+    case 1:
+      return named_statement(Kind::listen, channel);
+    case 2:
+      return r.chance(100) ? Statement{Kind::unlisten_all}
+                           : named_statement(Kind::unlisten, channel);
+    case 3:
+    case 4:
+    case 5:
+      return {Kind::notify, token(), channel};
+    case 6:
+      return {Kind::notify_call, token(), channel};
+    case 7:
+      return {Kind::channels};
+    default:
+      return {Kind::echo, token()};
+  }
+}
+
 Statement Script::of_session(const Model& ahead) {
   Random& r = session_random_;
   const std::string n = std::to_string(r.between(1, 2));
@@ -29,6 +51,7 @@ Statement Script::of_session(const Model& ahead) {
   const std::string known = kSettings[r.below(kSettings.size())].name;
   const std::string value = known == "client_encoding" ? "UTF8" : token();
   const std::string value_here = r.chance(500) ? custom : known;
+  if (taste_.talks) return of_channels("news" + n);
   switch (r.below(40)) {
     case 0:
     case 1:

@@ -139,6 +139,12 @@ void World::choose_sessions(std::uint64_t seed, bool whole) {
         static_cast<unsigned>(random.chance(500) ? random.below(1000) : random.below(200));
     if (used && (whole || !transactions)) c.taste.session = chance;
   }
+  Random talk(seed ^ 0xCAFE'5E55'10A5'0002ULL);
+  if (!used || !whole || !talk.chance(300)) return;
+  for (ClientPlan& c : plan.clients) {
+    c.taste.talks = true;
+    c.taste.session = static_cast<unsigned>(talk.between(300, 900));
+  }
 }
 
 // One way in and another one on; what the pooler is given must be enough for it.

@@ -147,10 +147,11 @@ void Client::deaf(const Error& why) {
     return;
   }
   hearing_.reset();
+  // What has not begun must not, without the channels that it counts on.
   drain(Error(Code::connection, "the server that listened for this client was lost: " + why.what())
             .with_hint("Connect and LISTEN again; what was sent to its channels meanwhile is lost "
                        "to it."),
-        Waiting::serve);
+        Waiting::refuse);
 }
 
 // Its server owes nothing, outside of a transaction. False: that was dealt with.
