@@ -58,7 +58,7 @@ class Postgres final : public net::ListenSink {
   SimLoop& loop() { return loop_; }
   Simulation& sim() { return loop_.simulation(); }
   std::map<std::string, int> tables;  // number of columns added, by name
-  std::function<void(const std::string& database, const std::string& payload)> queued;
+  std::move_only_function<void(const std::string& database, const std::string& payload)> queued;
   std::optional<Kind> cancel_next;  // the next of these is cancelled, as by a statement_timeout
 
   // Session advisory locks (postgres_shared.cc). False: somebody else has it; it is granted later

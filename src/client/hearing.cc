@@ -146,7 +146,9 @@ void Client::deaf(const Error& why) {
     server_->query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
     return;
   }
-  hearing_.reset();
+  h.subscription.reset();
+  h.token.clear();
+  h.source = Source::none;
   // What has not begun must not, without the channels that it counts on.
   drain(Error(Code::connection, "the server that listened for this client was lost: " + why.what())
             .with_hint("Connect and LISTEN again; what was sent to its channels meanwhile is lost "
@@ -227,10 +229,13 @@ void Client::notified(std::uint32_t pid, const wire::Notification& note, Bytes m
     pins_ = without_listen(pins_);
     return;
   }
+  if (h.source == Source::none) return;
   const bool shared = h.source == Source::shared || h.source == Source::leaving;
   if (!shared) return tell();
   if (h.source == Source::leaving && h.seen) {
     h.behind.push_back(std::make_shared<const std::string>(message));
+    h.bytes += message.size() + kNoteCost;
+    if (h.bytes > pool_.settings().listen_queue_bytes) too_slow();
   } else if (!h.subscription->has(note.channel)) {
     tell();
   }

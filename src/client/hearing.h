@@ -14,7 +14,8 @@ struct Hearing {
     own,      // its own server, which stays with it, listens for it
     joining,  // the same, up to a token that was sent there
     shared,   // the listening server
-    leaving   // the same, up to a token that was sent to its own server, which then listens for it
+    leaving,  // the same, up to a token that was sent to its own server, which then listens for it
+    none      // the listening server was lost: the client goes when its transaction is over
   };
   Source source = Source::own;
   bool seen = false;  // the token, by its own server
