@@ -199,7 +199,7 @@ bool Client::concerns_channels() {
       const auto front = wire::read_bind_front(body);
       if (!front) return true;
       // One that is not known yet was prepared in this group.
-      const auto* value = names_ ? names_->look(front->statement, server_->group()).value : nullptr;
+      const auto value = names().look(front->statement, server_->group()).value;
       if (value && relay::concerns_channels(value->statement->text())) return true;
     }
     at += wire::kHeaderBytes + header.body_bytes;
