@@ -76,12 +76,12 @@ void Client::share_listening() {
   auto& home = pool_.listening();
   server::Hearer& self = *this;
   if (!home.running()) {
+    pin(0);
     server::Server& server = part();
     home.adopt(server, h.channels);
     h.subscription = std::make_unique<server::Subscription>(home, self, h.channels);
     h.subscription->join_now();
     h.source = Source::shared;
-    pins_ = 0;
     return queue_again();
   }
   if (!h.subscription)
@@ -128,7 +128,7 @@ void Client::taken_back() {
   h.source = Source::own;
   h.failures = 0;
   h.token.clear();
-  pins_ |= Pin::listen;
+  pin(pins_ | Pin::listen);
   for (auto& note : std::exchange(h.behind, {})) h.waiting.push_back(std::move(note));
   tell_notes(true);
   server_->query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
@@ -226,7 +226,7 @@ void Client::notified(std::uint32_t pid, const wire::Notification& note, Bytes m
     if (h.source != Source::joining) return;
     h.source = Source::shared;
     h.token.clear();
-    pins_ = without_listen(pins_);
+    pin(without_listen(pins_));
     return;
   }
   if (h.source == Source::none) return;

@@ -168,7 +168,8 @@ void Client::count_pins() {
 // Nothing but whole messages has been sent to the client where this is called; it may come behind
 // its ReadyForQuery, as notices may.
 void Client::warn_of(Pins pins) {
-  const Pins due = pins & (policies_.warn | policies_.error);
+  Pins due = pins & (policies_.warn | policies_.error);
+  if (pool_.may_share_listening()) due = without(due, Pins{} | Pin::listen);  // not for long
   if (due == 0 || !server_ || server_->amid_message()) return;
   std::string out;
   for (const PinKind& kind : pin_kinds()) {
