@@ -161,6 +161,7 @@ class Backend final : public net::StreamSink {
   bool session_utility(const Statement& statement);
   Rows session_rows(const Statement& statement, Activity& activity);
   Rows inspection(const Statement& statement) const;
+  Rows survey(const Statement& statement) const;
   void discard_all();
   void end_of_transaction();
   void deliver();

@@ -90,6 +90,12 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
       return {s.sets.size(), Column{"set_config", format}};
     case Kind::inspect:
       return {{"?column?", format}, {"name", format}, {"setting", format}};
+    case Kind::survey:
+      return {{"?column?", format},
+              {"id", format},
+              {"kin", format},
+              {"name", format},
+              {"text", format}};
     case Kind::current_setting:
       return {{"current_setting", format}};
     case Kind::lock:

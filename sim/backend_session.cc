@@ -110,6 +110,8 @@ Backend::Rows Backend::session_rows(const Statement& s, Activity& a) {
       return {{std::to_string(*current_value_)}};
     case Kind::inspect:
       return inspection(s);
+    case Kind::survey:
+      return survey(s);
     default:
       return {{""}};
   }
@@ -131,6 +133,22 @@ Backend::Rows Backend::inspection(const Statement& s) const {
   for (const std::string& channel : channels_) rows.push_back({"listen", channel, ""});
   for (const Assignment& one : s.sets)
     if (const auto value = value_of(one.name)) rows.push_back({"set", one.name, *value});
+  return rows;
+}
+
+// The rows of src/server/survey_queries.cc: there is a function for each setting, and nothing that
+// depends on one.
+Backend::Rows Backend::survey(const Statement& s) const {
+  if (block_ != 'I') sim_.fail(fmt::format("pg{}: surveyed inside a transaction", pid_));
+  if (s.name == "mark") return {{"mark", "", "", "", "1"}};
+  if (s.name != "read") return {};
+  Rows rows;
+  const auto add = [&](std::string_view setting) {
+    rows.push_back({"routine", std::to_string(16384 + rows.size()), "plpgsql", keeper_of(setting),
+                    fmt::format("BEGIN RETURN set_config('{}', $1, false); END", setting)});
+  };
+  for (const Setting& one : kSettings) add(one.name);
+  for (const auto custom : {"app.v1", "app.v2"}) add(custom);
   return rows;
 }
 

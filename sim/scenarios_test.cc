@@ -236,6 +236,7 @@ TEST_F(Stage, ASyncThatWaitsForAServerIsNotCancelled) {
   Hand& c = hand(kTransaction);
   Hand& other = hand(kTransaction);
   EXPECT_EQ(c.take(), "R K ZI");
+  EXPECT_EQ(ask(c, query("SELECT 'c1.0'")), "T D C ZI");  // now the functions are known
   c.send(query("SELECT pg_sleep(1500, 'c1.1'); DEALLOCATE ALL") + message('S'));
   settle(200ms);  // it has the server
   other.send(query("SELECT pg_sleep(5000, 'c2.1')"));

@@ -61,6 +61,8 @@ Statement Script::of_session(const Model& ahead) {
     case 3: {
       Statement s{Kind::set_config};
       s.sets.push_back({value_here, value, r.chance(300)});
+      // No further draw of chance: so it is left to the value.
+      if (!s.sets[0].local && value.back() % 2 == 0) s.name = kHidden;
       return s;
     }
     case 4:

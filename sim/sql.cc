@@ -69,6 +69,7 @@ bool returns_rows(Kind kind) {
     case Kind::currval:
     case Kind::lastval:
     case Kind::inspect:
+    case Kind::survey:
       return true;
     default:
       return false;
@@ -143,6 +144,8 @@ std::string render(const Statement& s) {
     case Kind::alter:
       return fmt::format("ALTER TABLE \"{}\" ADD COLUMN x text", s.name);
     case Kind::set_config: {
+      if (s.name == kHidden)
+        return fmt::format("SELECT {}('{}')", keeper_of(s.sets[0].name), *s.sets[0].value);
       std::string out = "SELECT ";
       for (const auto& [name, value, local] : s.sets) {
         if (out.size() > 7) out += ", ";

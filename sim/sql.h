@@ -72,6 +72,7 @@ enum class Kind : std::uint8_t {
   discard_sequences,
   discard_plans,
   inspect,  // the pooler asks what the session holds
+  survey,   // ... and which functions may leave something
 };
 
 struct Assignment {
@@ -81,10 +82,15 @@ struct Assignment {
   bool operator==(const Assignment&) const = default;
 };
 
+// A set_config in a function: SELECT keeps_v1('x') sets app.v1, and its text does not say so.
+inline constexpr std::string_view kHidden = "keeps_";
+std::string keeper_of(std::string_view setting);
+
 struct Statement {
   Kind kind = Kind::empty;
-  std::string token{};     // "c17.42": who asked, and its which request
-  std::string name{};      // of a setting, savepoint, prepared statement, table, channel, lock, ...
+  std::string token{};  // "c17.42": who asked, and its which request
+  std::string name{};  // set_config: kHidden or empty; of a setting, savepoint, prepared statement,
+                       // table, channel, lock, ...
   std::string value{};     // of a setting; the argument of execute
   std::uint32_t rows = 0;  // big, copy_out, replicate, declare, fetch; milliseconds of sleep
   std::uint32_t size = 0;  // bytes per row of big and declare

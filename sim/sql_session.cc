@@ -150,6 +150,7 @@ std::string render_session(const Statement& s) {
 namespace {
 
 constexpr std::string_view kInspection = "/* pgweir: what is in this session? */";
+constexpr std::string_view kSurvey = "/* pgweir: what may functions leave in a session? */";
 
 // A call in a list of SELECT: the name without its schema.
 std::optional<Statement> parse_call(const Words& w) {
@@ -158,6 +159,13 @@ std::optional<Statement> parse_call(const Words& w) {
   std::string_view name = w[1].text;
   if (name.starts_with("pg_catalog.")) name.remove_prefix(11);
   const std::string argument = n > 4 ? w[3].text : "";
+  if (name.starts_with(kHidden)) {
+    name.remove_prefix(kHidden.size());
+    Statement out{Kind::set_config, "", std::string(kHidden)};
+    const bool known = find_setting(name) != nullptr;
+    out.sets.push_back({known ? std::string(name) : fmt::format("app.{}", name), argument});
+    return out;
+  }
   if (name == "current_setting") return Statement{Kind::current_setting, "", lowered(argument)};
   if (name == "pg_advisory_lock") return Statement{Kind::lock, "", argument};
   if (name == "pg_try_advisory_lock") return Statement{Kind::try_lock, "", argument};
@@ -195,6 +203,10 @@ std::optional<Statement> parse_do(const Words& w) {
 
 }  // namespace
 
+std::string keeper_of(std::string_view setting) {
+  return fmt::format("{}{}", kHidden, setting.starts_with("app.") ? setting.substr(4) : setting);
+}
+
 std::optional<Statement> parse_session(const Words& w) {
   const std::string& verb = w[0].text;
   const std::size_t n = w.size();
@@ -227,6 +239,11 @@ std::optional<Statement> parse_session(const Words& w) {
 }
 
 std::optional<Statement> parse_inspection(std::string_view text) {
+  if (text.starts_with(kSurvey)) {
+    const bool reads = text.find("'routine'") != std::string_view::npos;
+    const bool marks = text.find("'mark'") != std::string_view::npos;
+    return Statement{Kind::survey, "", reads ? "read" : marks ? "mark" : "reach"};
+  }
   if (!text.starts_with(kInspection)) return std::nullopt;
   Statement out{Kind::inspect};
   const std::size_t from = text.find("ARRAY[");

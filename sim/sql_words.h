@@ -24,6 +24,7 @@ std::uint32_t number(const Word& w);
 std::string render_session(const Statement& statement);
 std::optional<Statement> parse_session(const Words& words);
 // The query that begins with the comment "/* pgweir: what is in this session? */".
+// ... and the one that begins with "/* pgweir: what may functions leave in a session? */".
 std::optional<Statement> parse_inspection(std::string_view text);
 
 }  // namespace pgw::sim

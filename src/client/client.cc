@@ -88,12 +88,16 @@ void Client::granted(server::Server& server) {
   if (profile_->temporary) server.make_dirty();
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
   if (server.replayed) pinning_.replays.add(1);
+  // What was sent for it has no Sync: so its first group is no beginning to begin_group().
+  if (mode_ == config::Mode::transaction && phase_ == Phase::serving) server.begin_group();
   if (server.sequences_of != serial()) {
     // In session mode nothing that a client asks is looked into.
-    const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session;
+    const bool unjudged = mode_ == config::Mode::transaction && pool_.suspicion().unjudged();
+    const bool may_ask = pool_.uses_sequences || mode_ == config::Mode::session || unjudged;
     if (may_ask && server.sequences_of != server::Server::kNobody) {
       server.query("DISCARD SEQUENCES");
       server.sequences_of = serial();
+      waiting_for_prepare_ |= unjudged;
     } else {
       server.sequences_of =
           server.sequences_of == server::Server::kNobody ? serial() : server::Server::kSeveral;
@@ -161,7 +165,7 @@ void Client::cancel_over() {
 void Client::maybe_release() {
   if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
   if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
-  if (server_->dirty()) return server_->inspect();
+  if (server_->suspect()) return server_->inspect();
   if (pins_ == 0) return release();
   if (hearing_ && pins_ == (server::Pins{} | server::Pin::listen)) share_listening();
 }
@@ -183,6 +187,7 @@ server::Server& Client::part() {
   portals_.reset();
   resets_.reset();
   pinned_.reset();
+  unread_.reset();
   altered_ = false;
   sticky_ = 0;
   return server;
@@ -275,6 +280,14 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
     return;
   }
   if (hearing_ && hearing_->moving()) return;  // nothing of it was sent yet
+  if (key == key_ && server_ && server_->inspecting()) {
+    if (!stalled_) return;  // nothing of the client's is under way
+    stalled_ = false;
+    cancelled_ = true;
+    serve({});
+    cancelled_ = false;
+    return;
+  }
   if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
   server_->cancel(std::move(ticket));
 }

@@ -154,6 +154,12 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
     std::vector<std::string> names;  // as in sql::Analysis
     std::uint32_t errors = 0;        // the server's, before
   };
+  // What the transaction has asked for while it was not known what names mean.
+  struct Unread {
+    std::string texts;
+    std::vector<std::uint32_t> calls;
+    bool too_much = false;
+  };
   const relay::Profile& start_profile() const { return start_ ? **start_ : *profile_; }
   // Unlike pid_ alone, never another client's.
   std::uint64_t serial() const { return std::uint64_t{pid_} << 32 | key_; }
@@ -203,6 +209,11 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   std::uint16_t heed(const sql::Analysis& found);
   Step refuse_query(Pins pins, std::uint16_t flags);
   Step refuse_bind(Pins pins);
+  bool heed_names(Bytes text, const relay::Statement* statement);
+  void heed_call(Bytes function_call);
+  void heed_marks(relay::Marks marks);
+  Unread& put_off();
+  void heed_late();
   Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
@@ -264,6 +275,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   std::unique_ptr<Resets> resets_;
   std::unique_ptr<std::set<std::string, std::less<>>> sql_statements_;  // while they pin its server
   std::unique_ptr<Hearing> hearing_;  // null: it listens to nothing
+  std::unique_ptr<Unread> unread_;
   std::unique_ptr<std::set<std::string>>
       named_;  // custom settings that it has set since the last inspection
   std::uint32_t pid_;

@@ -191,7 +191,7 @@ Client::Step Client::open(const Frame& frame) {
     case 'E':
       return on_execute(frame);
     case 'F':
-      server_->make_dirty();
+      heed_call(frame.here);
       return pass(Want::function);
     case 'S':
       return on_sync();
@@ -281,6 +281,7 @@ Client::Step Client::begin_group() {
   if (hearing_ && hearing_->moving()) return wait_for_replies(true);
   const bool to_listen =
       hearing_ && hearing_->source == Hearing::Source::shared && concerns_channels();
+  if (mode_ == config::Mode::transaction) server_->begin_group();
   if (!pipeline.quiet()) {
     if (barrier_ || to_listen || pipeline.size() >= kOwedMax) return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&
@@ -289,8 +290,6 @@ Client::Step Client::begin_group() {
     return Step::keep;
   }
   barrier_ = false;
-  if (mode_ == config::Mode::transaction && pool_.settings().suspect == "always")
-    server_->make_dirty();
   if (has(pins_, server::Pin::unknown)) server_->make_dirty();  // to be asked again
   if (server_->status() == 'I' && server_->needs_prepare(profile_)) {
     resets_.reset();
@@ -336,6 +335,7 @@ Client::Step Client::on_query(const Frame& frame) {
       const Step step = spell_out(scan, scan.lists);
       if (step != Step::keep) return step;
     }
+    if (!heed_names(*text, nullptr)) return wait_for_replies(false);
     if (concerns(scan)) {
       const auto found = sql::analyze(*text);
       refused = forbidden(found, *text);

@@ -4,6 +4,7 @@
 
 #include "client/client.h"
 #include "server/pool.h"
+#include "wire/read.h"
 #include "wire/write.h"
 
 namespace pgw::client {
@@ -12,7 +13,9 @@ using relay::Expected;
 
 namespace {
 constexpr std::size_t kNamedMost = 200;  // as many as a pool knows
-}
+constexpr std::size_t kUnreadMost = 32 * 1024;
+constexpr std::size_t kCallsMost = 100;
+}  // namespace
 
 // What its servers report is not what it was told at its login, or when it last had one.
 void Client::tell_changes() {
@@ -27,9 +30,9 @@ void Client::tell_changes() {
 void Client::inspected(const server::Inspection* found) {
   if (!found) return hold(static_cast<Pins>(pins_ | ignored_ | static_cast<Pins>(Pin::unknown)));
   if (mode_ == config::Mode::session) return;
+  heed_late();
   // What sets all settings back takes those with it whose names were not known.
-  const bool nothing = found->settings.empty();
-  if (nothing) sticky_ = without(sticky_, Pins{} | Pin::setting);
+  if (found->all_reset) sticky_ = without(sticky_, Pins{} | Pin::setting);
   if (server_->sequences_of != serial()) sticky_ = without(sticky_, Pins{} | Pin::sequence);
   relay::Settings now = found->settings;
   // What is ignored goes when the server is cleaned, and must not be replayed in a wrong encoding.
@@ -159,6 +162,78 @@ void Client::note_reset(const std::string& name) {
   barrier_ = true;
 }
 
+// What the text names may leave something, though the text does not say so. False: not before
+// replies have come.
+bool Client::heed_names(Bytes text, const relay::Statement* statement) {
+  using relay::Mark;
+  if (mode_ == config::Mode::session) return true;
+  const auto& suspicion = pool_.suspicion();
+  if (suspicion.unjudged()) {
+    auto& texts = put_off().texts;
+    texts.append(text.substr(0, kUnreadMost)).append(1, ' ');
+    unread_->too_much |= texts.size() > kUnreadMost;
+  }
+  const auto* names = suspicion.names();
+  if (!names) return true;
+  const relay::Marks marks = statement ? statement->marks(*names) : names->marks_in(text);
+  if (marks == 0) return true;
+  if (has(marks, Mark::sequences)) {
+    if (server_->pipeline().groups() > 0) return false;
+    claim_sequences();
+  }
+  if (has(marks, Mark::leaves) || (has(marks, Mark::frees) && may_be_pinned()))
+    server_->make_dirty();
+  altered_ |= has(marks, Mark::alters);
+  heed_marks(marks);
+  return true;
+}
+
+void Client::heed_marks(relay::Marks marks) {
+  using relay::Mark;
+  const auto& suspicion = pool_.suspicion();
+  const bool leaves = has(marks, Mark::leaves);
+  if (has(marks, Mark::indelible)) {
+    server_->spoil();
+    sticky_ |= server::Pin::indelible;
+  }
+  if (has(marks, Mark::opaque) || (leaves && suspicion.opaque())) sticky_ |= server::Pin::setting;
+  if (!leaves) return;
+  for (const auto& name : suspicion.names()->custom) {
+    if (!named_) named_ = std::make_unique<std::set<std::string>>();
+    if (named_->size() < kNamedMost) named_->insert(name);
+  }
+}
+
+// A function call message: it begins with the function's oid.
+void Client::heed_call(Bytes function_call) {
+  server_->make_dirty();
+  if (mode_ == config::Mode::session) return;
+  const auto oid = wire::Reader(function_call).u32();
+  const auto& suspicion = pool_.suspicion();
+  if (suspicion.unjudged()) {
+    auto& calls = put_off().calls;
+    calls.push_back(oid);
+    unread_->too_much |= calls.size() > kCallsMost;
+  }
+  if (const auto* names = suspicion.names()) heed_marks(names->marks_of(oid));
+}
+
+// Room for one more.
+Client::Unread& Client::put_off() {
+  if (!unread_) unread_ = std::make_unique<Unread>();
+  if (unread_->too_much) *unread_ = {.texts = {}, .calls = {}, .too_much = true};
+  return *unread_;
+}
+
+void Client::heed_late() {
+  const auto unread = std::move(unread_);
+  const auto* names = pool_.suspicion().names();
+  if (!unread || !names) return;
+  relay::Marks marks = unread->too_much ? names->all() : names->marks_in(unread->texts);
+  for (const auto oid : unread->calls) marks |= names->marks_of(oid);
+  heed_marks(marks);
+}
+
 std::uint16_t Client::heed(const sql::Analysis& found) {
   std::uint16_t flags = found.sets ? 0 : Expected::mild_set;
   const bool keeps_sequences = has(without(found.shows, policies_.ignore), Pin::sequence);
@@ -180,6 +255,7 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     if (named_->size() < kNamedMost) named_->insert(name);
   }
   for (const auto& name : found.resets) note_reset(name);
+  if (found.temporary) flags |= Expected::temporary;
   return flags;
 }
 

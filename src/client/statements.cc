@@ -231,6 +231,8 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
     if (step != Step::keep) return step;
   }
   if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
+  if (portal && !heed_names(value.statement->text(), value.statement.get()))
+    return wait_for_replies(false);
   altered_ |= scan.alters;
   if (scan.unsettles) barrier_ = true;
   if (portal) {

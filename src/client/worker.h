@@ -32,6 +32,7 @@ struct Shared {
   std::atomic<std::uint32_t> clients{0};  // logged in, on all workers: max_clients is exact
   std::vector<class Worker*> workers;
   server::Contacts contacts;
+  server::Schemas schemas;
 };
 
 class Worker {

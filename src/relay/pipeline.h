@@ -40,6 +40,7 @@ struct Expected {
     stands_in = 512,   // DEALLOCATE of the stand-in
     inspects = 1024,   // pgweir asks what the session holds
     sequences = 2048,  // has taken values of sequences when it is done, also behind a DISCARD
+    temporary = 4096,  // what it creates is temporary, and nobody else's affair
     spells =
         8192,  // a statement is made under the client's own name; that it fails is of no account
     moves = 16384,   // pgweir moves where a client is listened for: an error is no harm

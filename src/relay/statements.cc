@@ -11,6 +11,14 @@ const sql::Analysis& Statement::analysis() const {
   return *analysis_;
 }
 
+Marks Statement::marks(const Suspects& names) const {
+  if (judged_by_ != names.version()) {
+    judged_by_ = names.version();
+    marks_ = names.marks_in(text());
+  }
+  return marks_;
+}
+
 StatementRef::~StatementRef() {
   if (it_ && --it_->refs_ == 0) it_->home_->forget(it_);
 }

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "relay/scan.h"
+#include "relay/suspects.h"
 #include "sql/analysis.h"
 
 namespace pgw::relay {
@@ -24,6 +25,8 @@ class Statement {
   const Scan& scan() const { return scan_; }
   // What it may leave behind; worth asking when scan().closer. Worked out once.
   const sql::Analysis& analysis() const;
+  // What it may do by what it names. Worked out once for each set of names.
+  Marks marks(const Suspects& names) const;
   // A server has accepted it.
   bool proven() const { return proven_; }
   void prove() { proven_ = true; }
@@ -44,7 +47,9 @@ class Statement {
   std::string server_name_;
   Scan scan_;
   mutable std::unique_ptr<sql::Analysis> analysis_;
+  mutable Marks marks_ = 0;
   bool proven_ = false;
+  mutable std::uint64_t judged_by_ = 0;  // the version of the names that gave marks_
   Statements* home_ = nullptr;
   std::uint32_t refs_ = 0;
   std::uint32_t servers_ = 0;

@@ -5,6 +5,7 @@
 #include "relay/statements.h"
 #include "server/contacts.h"
 #include "server/graveyard.h"
+#include "server/schemas.h"
 #include "stats/gauges.h"
 
 namespace pgw::server {
@@ -18,6 +19,7 @@ struct Context {
   relay::Statements& statements;
   Graveyard& graveyard;
   Contacts& contacts;
+  Schemas& schemas;
 };
 
 }  // namespace pgw::server

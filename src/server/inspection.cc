@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kStatementsMost = 10'000;  // of SQL PREPARE, whose names are of interest
 
 // Each name is PostgreSQL's own, whatever search_path says. What is asked here is the same since
-// PostgreSQL 10.
+// PostgreSQL 10. All that is in the temporary schema depends on it, and pg_depend has an index.
 constexpr std::string_view kQuery =
     "/* pgweir: what is in this session? */ "
     "SELECT 'set', name, setting FROM pg_catalog.pg_settings"
@@ -20,20 +20,16 @@ constexpr std::string_view kQuery =
     " AND pg_catalog.left(name, 12) OPERATOR(pg_catalog.<>) 'transaction_'"
     " UNION ALL SELECT 'set', 'role', pg_catalog.current_setting('role')"
     " WHERE pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'"
-    " UNION ALL SELECT 'set', 'session_authorization', r.rolname::pg_catalog.text"
-    " FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a, pg_catalog.pg_roles r"
-    " WHERE r.rolname OPERATOR(pg_catalog.=) session_user"
-    " AND r.oid OPERATOR(pg_catalog.<>) a.usesysid"
+    " UNION ALL SELECT 'set', 'session_authorization', session_user::pg_catalog.text"
+    " FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a"
+    " WHERE pg_catalog.pg_get_userbyid(a.usesysid) OPERATOR(pg_catalog.<>) session_user"
     " UNION ALL SELECT 'lock', '', pg_catalog.count(*)::pg_catalog.text FROM pg_catalog.pg_locks"
     " WHERE locktype OPERATOR(pg_catalog.=) 'advisory'"
     " AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()"
     " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0"
-    " UNION ALL SELECT 'temporary', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_class"
-    " WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
-    " OR EXISTS (SELECT FROM pg_catalog.pg_proc"
-    " WHERE pronamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
-    " OR EXISTS (SELECT FROM pg_catalog.pg_type"
-    " WHERE typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
+    " UNION ALL SELECT 'temporary', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_depend"
+    " WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+    " AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())"
     " UNION ALL SELECT 'cursor', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_cursors"
     " WHERE is_holdable)"
     " UNION ALL SELECT 'prepared', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql"

@@ -27,6 +27,7 @@ struct Inspection {
   std::set<std::string, std::less<>> sql_statements;
   // Of those that Server::spell_out() has made: which are gone.
   std::set<std::string, std::less<>> lost_statements;
+  bool all_reset = false;      // by RESET ALL or DISCARD ALL, those of unknown names too
   bool settings_only = false;  // RESET ALL: there are none, and nothing else was asked
 };
 

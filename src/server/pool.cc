@@ -25,7 +25,9 @@ Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Databas
       user_(std::move(user)),
       head_timer_([](void* self) { static_cast<Pool*>(self)->arm_head(); }, this),
       connect_timer_([](void* self) { static_cast<Pool*>(self)->open_servers(); }, this),
-      maintain_timer_([](void* self) { static_cast<Pool*>(self)->maintain(); }, this) {
+      maintain_timer_([](void* self) { static_cast<Pool*>(self)->maintain(); }, this),
+      suspicion_(context, *this) {
+  suspicion_.configure();
   offer_credentials({.user = user_, .password = {}, .secret = {}, .keys = {}});
 }
 
@@ -54,6 +56,7 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
   const bool moved = !(settings.upstream == upstream());
   const config::SnapshotPtr old = std::exchange(snapshot_, std::move(snapshot));
   database_settings_ = &settings;
+  suspicion_.configure();
   if (moved) {
     derived_.reset();
     // The clients that are there do not log in again: what they brought serves at the new place
@@ -144,6 +147,7 @@ void Pool::server_free(Server& server) {
   if (too_old(server)) return server.close("it is old");
   if (!server.may_be_lent())
     return;  // a cancel is under way; the server comes back when it is over
+  if (suspicion_.wants(has_waiters())) return server.survey();
   idle_.push_front(server);
   if (!maintain_timer_.armed() || std::exchange(maintains_late_, false))
     context_.loop.arm(maintain_timer_, kMaintainEvery);
@@ -359,6 +363,11 @@ bool Pool::know_setting(const std::string& name) {
   if (custom_settings_.size() >= kCustomSettingsMost || name.size() > kCustomNameMost) return false;
   custom_settings_.insert(at, name);
   return true;
+}
+
+// Servers whose clients have waited for it may be asked what they hold.
+void Pool::survey_over() {
+  for (auto& [server, owned] : servers_) server->survey_over();
 }
 
 // Profiles that neither a client nor a server has any more are forgotten, and their scopes: clients

@@ -14,6 +14,7 @@
 #include "server/credentials.h"
 #include "server/listening.h"
 #include "server/server.h"
+#include "server/suspicion.h"
 #include "server/tenant.h"
 
 namespace pgw::server {
@@ -83,6 +84,8 @@ class Pool {
   const std::vector<std::string>& custom_settings() const { return custom_settings_; }
   // Some client of this pool asks for sequence values (currval, lastval).
   bool uses_sequences = false;
+  Suspicion& suspicion() { return suspicion_; }
+  void survey_over();
   // DDL was seen: statements prepared from now on are not shared with those from before.
   void schema_changed();
 
@@ -143,6 +146,7 @@ class Pool {
   std::size_t sweep_at_ = 0;
   std::vector<std::string> custom_settings_;  // sorted
   std::unique_ptr<Listening> listening_;      // null: nobody has listened yet
+  Suspicion suspicion_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

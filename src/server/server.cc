@@ -73,6 +73,7 @@ void Server::lend(Tenant& tenant) {
   tenant_ = &tenant;
   ++lease_;
   dirty_ = spoilt_ = resetting_ = discarding_ = listening_ = false;
+  unjudged_ = deferred_ = false;
   tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);
@@ -86,6 +87,7 @@ void Server::pass_to(Tenant& tenant) {
 }
 
 void Server::give_back(bool session) {
+  deferred_ = false;
   if (!dirty_ && !session && profile_ && profile_->known && agreed_ != profile_->version)
     learn_reported();
   tenant_ = nullptr;
@@ -109,11 +111,13 @@ void Server::give_back(bool session) {
 // The client vanished. What the server still does for it is cancelled, its transaction rolled back,
 // its state discarded; only then is the server anybody else's.
 void Server::abandon(bool broken_frame, bool hurry) {
+  deferred_ = false;
   tenant_ = nullptr;
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;
   PGW_ASSERT(state_ == State::leased);
-  if (!pipeline_.empty() && hurry) cancel();
+  // What pgweir asks for itself is short, and others wait for a survey.
+  if (!pipeline_.empty() && hurry && !inspection_ && !survey_) cancel();
   if (broken_frame) return close("a client vanished in the middle of a message", true);
   state_ = State::cleaning;
   dirty_ = true;
@@ -177,6 +181,7 @@ void Server::close(const char* why, bool broken_frame) {
   const bool said_hello = state_ >= State::idle;
   state_ = State::closing;
   in_idle.unlink();
+  drop_survey();
   if (!stream_) return lose(Error(Code::closed, why));
   context_.loop.arm(timer_, 5s);
   stream_->resume();
@@ -213,6 +218,7 @@ void Server::lose(const Error& why) {
   timer_.disarm();
   stream_.reset();
   pipeline_.abandon(*this);
+  drop_survey();
   if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
     context_.gauges.leased.add(-1);
     // Nothing can be said to a client that has part of a message: its rest would be taken for it.

@@ -16,6 +16,7 @@
 #include "server/context.h"
 #include "server/login.h"
 #include "server/prepared.h"
+#include "server/survey.h"
 #include "server/tenant.h"
 
 namespace pgw::server {
@@ -132,9 +133,14 @@ class Server final : net::StreamSink, relay::Effects {
   void set_listening() { listening_ = true; }
   // PostgreSQL's process.
   std::uint32_t pid() const { return pid_; }
+  // A group of messages begins, of a client in transaction mode.
+  void begin_group();
+  // The transaction is over. Whether it may have left something: its text said so, or the schema
+  // has changed meanwhile, so that nobody knows what its names have meant.
+  bool suspect();
   // Asks PostgreSQL what that is: Tenant::inspected() follows. Outside of transactions.
   void inspect();
-  bool inspecting() const { return inspection_ != nullptr; }
+  bool inspecting() const { return inspection_ != nullptr || deferred_; }
   // A statement that was taught in a transaction which may have changed its meaning: it is
   // forgotten before anybody else gets the server.
   void taint(const relay::StatementRef& statement) { tainted_.push_back(statement); }
@@ -155,6 +161,10 @@ class Server final : net::StreamSink, relay::Effects {
 
   // --- for the pool ---
   void lend(Tenant& tenant);
+  // While it is idle: see Suspicion.
+  void survey();
+  // By whichever server.
+  void survey_over();
   void close(const char* why, bool broken_frame = false);
   // Closes those that no client has any more; at once, or when it is next lent.
   void shed_statements();
@@ -206,6 +216,12 @@ class Server final : net::StreamSink, relay::Effects {
   bool heal_describe();
   void inspected(bool failed);
   void unspell(const Inspection& found);
+  bool defers_inspection();
+  void send_survey();
+  void survey_row(Bytes message);
+  void survey_answered();
+  void drop_survey();
+  void schema_changes(std::string_view tag);
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
@@ -226,6 +242,13 @@ class Server final : net::StreamSink, relay::Effects {
   relay::Settings reported_;
   relay::Settings first_reported_;
   std::unique_ptr<Inspection> inspection_;  // under way
+  std::unique_ptr<Survey> survey_;          // under way
+  std::optional<Error> survey_error_;
+  std::shared_ptr<void> ddl_;  // the transaction has changed the schema
+  std::uint64_t judged_ = 0;   // changes of the schema when the transaction began
+  std::uint64_t settled_ = 0;  // ... and when it ended
+  bool unjudged_ = false;      // see suspect()
+  bool deferred_ = false;      // inspect() waits for a survey
   std::vector<relay::StatementRef> tainted_;
   struct Spelling {
     relay::StatementRef statement;

@@ -28,7 +28,7 @@ constexpr std::size_t kWholeMax = 8 * 1024;
 bool Server::streams(char tag, std::size_t total) const {
   if (total <= kWholeMax) return false;
   if (tag == 'T') return described_.empty();
-  if (tag == 'D' && inspection_) return false;
+  if (tag == 'D' && (inspection_ || survey_)) return false;
   return tag == 'D' || tag == 'd' || tag == 'V';
 }
 
@@ -160,6 +160,7 @@ bool Server::frame(Bytes message, const char*& run) {
     if (verdict.entry.has(Expected::inspects) && inspection_ &&
         !take_row(message.substr(wire::kHeaderBytes), *inspection_))
       inspection_->pins |= Pin::unknown;
+    if (survey_ && verdict.entry.has(Expected::quiet)) survey_row(message);
     deliver(run, message.data());
     run = after;
     return true;
@@ -228,6 +229,8 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       remembers_ = remembers_ && !pipeline_.quiet();
       if (bulk_) stream_->expect_bulk(bulk_ = false);
       if (verdict.entry.has(Expected::inspects)) inspected(verdict.entry.has(Expected::refused));
+      if (status_ == 'I') ddl_.reset();
+      if (survey_) survey_answered();
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
         learning_->learn(reported_);
         if (learning_ == profile_) agreed_ = profile_->version;
@@ -270,8 +273,11 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         dying_ = true;
         fatal_told_ = verdict.forward && tenant_;
       }
-      if (verdict.quiet_error && !verdict.entry.has(Expected::inspects) &&
-          !verdict.entry.has(Expected::spells) && !verdict.entry.has(Expected::moves)) {
+      if (verdict.quiet_error && survey_) {
+        survey_error_ =
+            Error(Code::connection, std::string(fields.message)).with_state(fields.sqlstate);
+      } else if (verdict.quiet_error && !verdict.entry.has(Expected::inspects) &&
+                 !verdict.entry.has(Expected::spells) && !verdict.entry.has(Expected::moves)) {
         quiet_failed_ = true;
         if (tenant_) {
           profile_.reset();
@@ -329,9 +335,12 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
       return;
     case Effect::schema:
       if (!ours && tenant_) tenant_->schema_changed();
+      if (!ours && !entry.has(Expected::temporary)) schema_changes(tag);
       return;
     case Effect::dirty:
-      if (!ours) dirty_ = true;
+      if (ours) return;
+      dirty_ = true;
+      if (tag == "DO") schema_changes(tag);
       return;
     case Effect::deallocate:  // of a name that is not the client's: maybe one that others share
       if (!ours && !entry.has(Expected::stands_in)) dirty_ = true;

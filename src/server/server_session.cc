@@ -131,6 +131,7 @@ bool Server::end_replay() {
 }
 
 void Server::inspect() {
+  if (defers_inspection()) return;
   dirty_ = false;
   std::vector<relay::Statement*> tainted;
   for (const auto& one : tainted_) {
@@ -182,6 +183,7 @@ void Server::emptied() {
   }
   profile_.reset();
   Inspection nothing;
+  nothing.all_reset = true;
   nothing.settings_only = !all;
   tenant_->inspected(&nothing);
 }

@@ -26,7 +26,8 @@ constexpr int kDepthMost = 3;
 class Analyst {
  public:
   // `depth`: in how many bodies of a DO.
-  explicit Analyst(std::string_view text, int depth = 0) : lexer_(text), depth_(depth) {}
+  explicit Analyst(std::string_view text, int depth = 0, bool routine = false)
+      : lexer_(text), depth_(depth), routine_(routine) {}
 
   Analysis run() {
     for (read(); now_.kind != Kind::end; read()) {
@@ -38,6 +39,7 @@ class Analyst {
     }
     end_statement();
     if (undone_) out_.resets.clear();
+    out_.temporary = creates_ && !lasting_ && lexer_.reliable();
     if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
     if (in_path_ && sets_any_) out_.leaves = true;
     return std::move(out_);
@@ -110,6 +112,8 @@ class Analyst {
         out_.shows |= Pin::prepared;
       }
       touches_shared();
+    } else if (routine_ && one_of(now_, {"call", "execute"})) {
+      return false;
     } else if (one_of(now_, {"do", "call", "execute"})) {
       unseen();
       body_ |= now_.is("do");
@@ -139,7 +143,10 @@ class Analyst {
   void keyword() {
     holds_rows_ |= one_of(now_, {"table", "materialized"});
     fills_ |= holds_rows_ && now_.is("as");
-    if (one_of(now_, {"temp", "temporary"})) {
+    if (one_of(now_, {"create", "alter"})) {
+      lasting_ |= !one_of(peek(), {"temp", "temporary", "local", "global"});
+      creates_ = true;
+    } else if (one_of(now_, {"temp", "temporary"})) {
       if (one_of(before_, {"create", "local", "global", "into", "replace"}))
         out_.leaves = makes_temporary_ = true;
     } else if (now_.is("drop")) {
@@ -150,7 +157,7 @@ class Analyst {
       out_.shows |= Pin::cursor;
     } else if (now_.is("update")) {
       updates_ = says_update_ = true;
-    } else if (now_.is("execute")) {
+    } else if (now_.is("execute") && !routine_) {
       if (before_.sign(')') || one_of(before_, {"explain", "analyze", "analyse", "verbose", "as"}))
         unseen();
     }
@@ -298,6 +305,7 @@ class Analyst {
   Token before_;
   Token ahead_;
   int depth_;
+  bool routine_;
   bool start_ = true;             // now_ begins a statement
   Token first_;                   // of the statement
   bool makes_temporary_ = false;  // the statement
@@ -308,12 +316,15 @@ class Analyst {
   bool settings_view_ = false;    // the view pg_settings was seen
   bool in_path_ = false;          // a string has pg_temp in it
   bool sets_any_ = false;
-  bool undone_ = false;  // ROLLBACK was seen: what was reset may not be
-  bool body_ = false;    // strings may be the body of a DO
+  bool creates_ = false;
+  bool lasting_ = false;  // CREATE of what is not temporary, or ALTER
+  bool undone_ = false;   // ROLLBACK was seen: what was reset may not be
+  bool body_ = false;     // strings may be the body of a DO
 };
 
 }  // namespace
 
 Analysis analyze(std::string_view text) { return Analyst(text).run(); }
+Analysis analyze_routine(std::string_view body) { return Analyst(body, 1, true).run(); }
 
 }  // namespace pgw::sql

@@ -30,6 +30,8 @@ struct Analysis {
   bool opaque = false;
   // It may use the sequence values of the session (currval, lastval).
   bool reads_sequences = false;
+  // What it creates is temporary, and it alters nothing.
+  bool temporary = false;
   // It may end something that was left before.
   bool frees = false;
   // What the text itself shows of the reasons why a server must stay: what is there afterwards if
@@ -39,5 +41,8 @@ struct Analysis {
 };
 
 Analysis analyze(std::string_view text);
+// The same of a function's body, in SQL or PL/pgSQL. What it calls and the texts that it puts
+// together are not looked into (relay/routine.h).
+Analysis analyze_routine(std::string_view body);
 
 }  // namespace pgw::sql
