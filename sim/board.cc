@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "link.h"
+
 namespace pgw::sim {
 
 void Board::sends(const std::string& database, const Statement& s) {
@@ -26,8 +28,10 @@ void Board::uncertain(int client) {
   member.due.clear();
 }
 
-void Board::settled(int client, const std::string& database, Time now, const Model& model) {
+void Board::settled(int client, const std::string& database, Time now, const Model& model,
+                    std::shared_ptr<const Link> link) {
   Member& member = members_[client];
+  member.link = std::move(link);
   member.database = database;
   const auto take = [now](std::map<std::string, Time>& into, const std::set<std::string>& have) {
     std::erase_if(into, [&](const auto& one) { return !have.contains(one.first); });
@@ -70,6 +74,9 @@ std::optional<std::string> Board::locked(int client, const std::string& database
   for (const auto& [other, member] : members_) {
     const auto it = member.locks.find(key);
     if (other == client || member.database != database || it == member.locks.end()) continue;
+    // Its session has ended at the other end, and the locks with it; it only does not know yet.
+    const Link::End& far = member.link->end(1);
+    if (far.closed || far.closing || far.reset) continue;
     if (it->second < sent) return fmt::format("got lock {}, which c{} has", key, other);
   }
   return std::nullopt;

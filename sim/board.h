@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,7 +24,9 @@ class Board {
   // It may give up what it has, or listen no longer.
   void uncertain(int client);
   // All that it has asked for is answered.
-  void settled(int client, const std::string& database, Time now, const Model& model);
+  // `link`: its connection.
+  void settled(int client, const std::string& database, Time now, const Model& model,
+               std::shared_ptr<const class Link> link);
   void gone(int client);
 
   // PostgreSQL has put it into its queue, which has one order for all.
@@ -47,6 +50,7 @@ class Board {
   };
   struct Member {
     std::string database;
+    std::shared_ptr<const class Link> link;
     std::map<std::string, Time> locks;     // certainly its own, since then
     std::map<std::string, Time> channels;  // certainly listened to
     std::map<std::string, unsigned> heard;

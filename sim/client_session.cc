@@ -32,7 +32,7 @@ void Client::tell_ready() {
   for (const Model::Note& note : model_.take_published())
     rules_.board->published(plan_.database, note, busy_since_, sim_.now());
   if (model_.idle() && status_ == 'I')
-    rules_.board->settled(plan_.number, plan_.database, sim_.now(), model_);
+    rules_.board->settled(plan_.number, plan_.database, sim_.now(), model_, link_);
 }
 
 void Client::off_board() {
