@@ -151,6 +151,9 @@ class Backend final : public net::StreamSink {
   void setting_statement(const Statement& statement);
   void reset(const std::string& name);
   void reset_all();
+  bool has_own(const std::string& name) const {
+    return session_.contains(name) || local_.contains(name);
+  }
   bool assign(const Assignment& one);  // false: it was an error
   std::optional<std::string> value_of(const std::string& name) const;
 

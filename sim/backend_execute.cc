@@ -186,8 +186,10 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
     put('N', error_body("NOTICE", "00000", fmt::format("a notice for {}", s.token)));
     flush();
   }
-  for (const auto& one : s.sets)
-    if (!assign(one)) return;
+  for (const auto& one : s.sets) {
+    const bool own = s.params > 0 && has_own(setting_name(one.name));
+    if (!own && !assign(one)) return;
+  }
   if (activity.row == 0 && s.kind == Kind::sleep) {
     activity.asleep = true;
     postgres_.loop().arm(alarm_, std::chrono::milliseconds(s.rows));

@@ -178,7 +178,7 @@ void Client::check_parameters() {
   for (const Setting& s : kSettings) {
     if (!s.reported) continue;
     if (!reported_.contains(s.name)) return fail(fmt::format("{} was never reported", s.name));
-    if (!model_.may_be(s.name, reported_[s.name]))
+    if (!model_.may_be_reported(s.name, reported_[s.name]))
       return fail(fmt::format("{} was reported as \"{}\"", s.name, reported_[s.name]));
   }
   const auto user = reported_.find("session_authorization");

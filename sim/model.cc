@@ -15,7 +15,10 @@ void Model::start(Values initial, Promise promise) {
 }
 
 void Model::push(Request request) {
-  if (requests_.empty() && replies_.empty() && state_.block == 'I') state_.latest = false;
+  if (requests_.empty() && replies_.empty() && state_.block == 'I') {
+    state_.resets.clear();
+    state_.doubtful = false;
+  }
   requests_.push_back(std::move(request));
 }
 
@@ -150,6 +153,7 @@ void Model::error(std::string sqlstate) {
 
 void Model::fail() {
   State& s = state_;
+  s.doubtful = true;
   s.copying = false;
   if (s.block == 'T') {
     restore(Mark(s.marks.back()));
@@ -177,6 +181,7 @@ void Model::ready() {
     for (const auto& [channel, payload] : std::exchange(state_.arrivals, {}))
       if (state_.listens.contains(channel)) add('A', Body().text(channel).text(payload).take());
   }
+  if (state_.block != 'E') state_.late.clear();
   add('Z', std::string(1, state_.block));
 }
 

@@ -38,8 +38,8 @@ struct Reply {
 };
 
 // With a pooler start-up parameters are settings that it makes, so a RESET of one leads to
-// PostgreSQL's own value; pgweir puts it right before the client's next transaction, or the one
-// after all those that were sent before the RESET was answered.
+// PostgreSQL's own value for the rest of the same query string, or up to the Sync: nothing can be
+// sent in between. What is reported (ParameterStatus) is right all the same.
 inline constexpr bool kResetsLate = true;
 
 class Model {
@@ -73,7 +73,7 @@ class Model {
   bool has_portal(const std::string& name) const { return state_.portals.contains(name); }
   bool has_savepoint(const std::string& name) const;
   // May the setting have this value, as far as the client can know?
-  bool may_be(const std::string& setting, const std::string& value) const;
+  bool may_be_reported(const std::string& setting, const std::string& value) const;
   // The request that is being answered, for messages.
   std::string current() const;
 
@@ -148,8 +148,9 @@ class Model {
     std::vector<Note> arrivals;        // its own, until ReadyForQuery
     std::vector<Note> published;       // committed
     std::optional<std::string> value;  // of the sequence; empty: not known yet
-    std::set<std::string> late;        // settings that were reset just now
-    bool latest = false;               // ... and the client has not been idle since
+    std::set<std::string> late;        // settings that were reset in this group of messages
+    std::set<std::string> resets;      // ... since the client was last idle
+    bool doubtful = false;             // ... which something may have undone
     std::set<std::string> unknown;     // settings that transaction mode need not have kept
   };
 
@@ -197,7 +198,7 @@ class Model {
   std::vector<Column> columns(const Statement& s, int format) const;
   bool stale(const Prepared& p) const;
   bool touched(const Prepared& p) const;
-  std::vector<std::string> possible(const std::string& setting) const;
+  std::vector<std::string> possible(const std::string& setting, bool reported = false) const;
 
   Promise promise_ = Promise::session;
   Values initial_;

@@ -81,7 +81,10 @@ std::optional<std::string> Model::custom(const std::string& name) const {
 
 void Model::reset(const std::string& setting) {
   state_.local.erase(setting);
-  if (kResetsLate && promise_ == Promise::whole) state_.late.insert(setting);
+  if (kResetsLate && promise_ == Promise::whole) {
+    state_.late.insert(setting);
+    state_.resets.insert(setting);
+  }
   const auto it = initial_.find(setting);
   if (it == initial_.end()) {
     state_.session.erase(setting);

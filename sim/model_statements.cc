@@ -49,20 +49,31 @@ std::string Model::value(const std::string& setting) const {
   return known ? known->initial : "";
 }
 
-std::vector<std::string> Model::possible(const std::string& setting) const {
+std::vector<std::string> Model::possible(const std::string& setting, bool reported) const {
   std::vector<std::string> out{value(setting)};
-  if (const Setting* s = find_setting(setting); s && state_.late.contains(setting))
-    out.emplace_back(s->initial);
+  const Setting* known = find_setting(setting);
+  if (known && !reported && state_.late.contains(setting)) out.emplace_back(known->initial);
+  // It may have been reset, and it may have been PostgreSQL's own value that the client had set it
+  // to before. What PostgreSQL reports is the same in both cases; whether an error or ROLLBACK has
+  // undone the reset it can only be asked afterwards.
+  const auto set = own_values_.find(setting);
+  if (promise_ == Promise::whole && reported && known && state_.doubtful &&
+      state_.resets.contains(setting) && set != own_values_.end() &&
+      set->second.contains(known->initial)) {
+    out.emplace_back(known->initial);
+    if (const auto first = initial_.find(setting); first != initial_.end())
+      out.push_back(first->second);
+  }
   if (exact() || !state_.unknown.contains(setting)) return out;
   if (const auto it = initial_.find(setting); it != initial_.end()) out.push_back(it->second);
-  if (const Setting* s = find_setting(setting)) out.emplace_back(s->initial);
+  if (known) out.emplace_back(known->initial);
   const auto it = own_values_.find(setting);
   if (it != own_values_.end()) out.insert(out.end(), it->second.begin(), it->second.end());
   return out;
 }
 
-bool Model::may_be(const std::string& setting, const std::string& wanted) const {
-  const auto all = possible(setting);
+bool Model::may_be_reported(const std::string& setting, const std::string& wanted) const {
+  const auto all = possible(setting, true);
   return std::ranges::find(all, wanted) != all.end();
 }
 
@@ -95,7 +106,6 @@ std::vector<Column> Model::columns(const Statement& s, int format) const {
 void Model::step_statement(const Statement& s, Portal* portal, std::uint32_t limit) {
   if (aborted(s)) return error("25P02");
   begin_any();
-  if (!std::exchange(state_.latest, true)) state_.late.clear();
   if (s.kind == Kind::error) return error("22012");
   if (s.kind == Kind::show && !find_setting(s.name)) return error("42704");
   if (lacks_relation(s)) return error("42P01");
@@ -215,6 +225,7 @@ void Model::step_transaction(const Statement& s) {
     case Kind::commit:
     case Kind::rollback: {
       if (was == 'I') replies_.push_back({'N', "", "25P01"});
+      state_.doubtful |= s.kind == Kind::rollback;
       const bool keep = s.kind == Kind::commit && was != 'E';
       end_any(keep);
       return done(keep ? "COMMIT" : "ROLLBACK");
@@ -234,6 +245,7 @@ void Model::step_transaction(const Statement& s) {
         return done("RELEASE");
       }
       st.marks.resize(at);
+      st.doubtful = true;
       restore(Mark(st.marks.back()));
       st.block = 'T';
       return done("ROLLBACK");

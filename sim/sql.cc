@@ -289,6 +289,7 @@ std::optional<Statement> parse_one(const Words& w) {
 
 std::optional<std::vector<Statement>> parse(std::string_view text) {
   if (auto asked = parse_inspection(text)) return std::vector{std::move(*asked)};
+  if (auto refill = parse_refill(text)) return std::vector{std::move(*refill)};
   const auto all = words(text);
   if (!all) return std::nullopt;
   std::vector<Statement> out;

@@ -95,7 +95,8 @@ struct Statement {
   std::uint32_t rows = 0;  // big, copy_out, replicate, declare, fetch; milliseconds of sleep
   std::uint32_t size = 0;  // bytes per row of big and declare
   int params = 0;          // $1 .. of echo, prepare, execute; create_temp: 1 is ON COMMIT DROP
-  std::vector<Assignment> sets{};  // set_config: all calls of the list; inspect: names
+  // set_config: all calls of the list (params 1: only what the session has not set); inspect: names
+  std::vector<Assignment> sets{};
   bool operator==(const Statement&) const = default;
 };
 

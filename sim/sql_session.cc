@@ -151,6 +151,7 @@ namespace {
 
 constexpr std::string_view kInspection = "/* pgweir: what is in this session? */";
 constexpr std::string_view kSurvey = "/* pgweir: what may functions leave in a session? */";
+constexpr std::string_view kRefill = "/* pgweir: refill */";
 
 // A call in a list of SELECT: the name without its schema.
 std::optional<Statement> parse_call(const Words& w) {
@@ -236,6 +237,19 @@ std::optional<Statement> parse_session(const Words& w) {
   if (w[1].is("sequences")) return Statement{Kind::discard_sequences};
   if (w[1].is("plans")) return Statement{Kind::discard_plans};
   return std::nullopt;
+}
+
+// ... (VALUES ('name','value'),('name','value')) w ...
+std::optional<Statement> parse_refill(std::string_view text) {
+  if (!text.starts_with(kRefill)) return std::nullopt;
+  const std::size_t from = text.find("VALUES ");
+  const auto all = from == std::string_view::npos ? std::nullopt : words(text.substr(from + 7));
+  if (!all) return std::nullopt;
+  Statement out{Kind::set_config};
+  out.params = 1;
+  for (std::size_t at = 0; at + 5 < all->size() && (*all)[at].sign('('); at += 6)
+    out.sets.push_back({(*all)[at + 1].text, (*all)[at + 3].text});
+  return out;
 }
 
 std::optional<Statement> parse_inspection(std::string_view text) {

@@ -26,5 +26,7 @@ std::optional<Statement> parse_session(const Words& words);
 // The query that begins with the comment "/* pgweir: what is in this session? */".
 // ... and the one that begins with "/* pgweir: what may functions leave in a session? */".
 std::optional<Statement> parse_inspection(std::string_view text);
+// The SELECT that begins with the comment "/* pgweir: refill */".
+std::optional<Statement> parse_refill(std::string_view text);
 
 }  // namespace pgw::sim

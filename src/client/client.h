@@ -115,6 +115,9 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   // Where no inspection follows: what was reset goes back to what the client has asked for at its
   // start.
   void restart_settings();
+  const std::string* put_back(Bytes name, Bytes value, std::uint32_t group) const;
+  bool knows(Bytes name, Bytes value) const;
+  bool differs(Bytes name, Bytes value);
   // The values of its profile, where it was told others.
   void tell_drift();
   // Its session holds this: for what is not to be ignored, the server stays.
@@ -149,10 +152,17 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   void update_reading();
 
   // --- its messages (serve.cc) ---
-  // What the messages sent last may have put back to first values.
+  // What this transaction may have put back to first values.
   struct Resets {
     std::vector<std::string> names;  // as in sql::Analysis
-    std::uint32_t errors = 0;        // the server's, before
+    std::uint32_t group = 0;         // of messages, the first with such
+    std::uint32_t last_group = 0;    // ... and the last
+    std::set<std::string> sets;      // what it has set to values of its own
+    bool any = false;                // names has more than those
+    bool due = false;                // some may not have the client's values again yet
+    bool over = false;               // the transaction was rolled back
+
+    bool include(const std::string& name) const;
   };
   // What the transaction has asked for while it was not known what names mean.
   struct Unread {

@@ -298,9 +298,10 @@ Client::Step Client::begin_group() {
     if (server_->replayed) pinning_.replays.add(1);
     if (waiting_for_prepare_) return Step::stall;
     tell_changes();
-  } else if (resets_) {
+  } else if (resets_ && server_->status() != 'E') {
     cut();
-    restart_settings();
+    if (resets_->due) restart_settings();
+    if (server_->status() == 'I') resets_.reset();
   }
   if (to_listen && server_->status() == 'I') {
     cut();

@@ -31,8 +31,9 @@ void Client::inspected(const server::Inspection* found) {
   if (!found) return hold(static_cast<Pins>(pins_ | ignored_ | static_cast<Pins>(Pin::unknown)));
   if (mode_ == config::Mode::session) return;
   heed_late();
-  // What sets all settings back takes those with it whose names were not known.
-  if (found->all_reset) sticky_ = without(sticky_, Pins{} | Pin::setting);
+  // PostgreSQL does not list a custom setting whose name is not known: only what sets all settings
+  // back is sure to take it away.
+  if (found->cleared) sticky_ = without(sticky_, Pins{} | Pin::setting);
   if (server_->sequences_of != serial()) sticky_ = without(sticky_, Pins{} | Pin::sequence);
   relay::Settings now = found->settings;
   // What is ignored goes when the server is cleaned, and must not be replayed in a wrong encoding.
@@ -48,7 +49,8 @@ void Client::inspected(const server::Inspection* found) {
   for (const auto& [name, value] : start_profile().settings)
     if (!relay::look_up(now, name)) relay::put(now, name, value);
   if (now != profile_->settings) adopt(now, server_->reported());
-  tell_drift();  // as PostgreSQL does, before it says that it is ready
+  resets_.reset();
+  tell_drift();
   for (const auto& name : found->lost_statements) names().lose(name);
   if (!found->settings_only) {
     sql_statements_.reset();
@@ -77,26 +79,19 @@ void Client::adopt(const relay::Settings& settings, const relay::Settings& repor
       told == profile_->reported ? nullptr : std::make_unique<relay::Settings>(std::move(told));
 }
 
+bool Client::Resets::include(const std::string& name) const {
+  const auto has = [&](const std::string& one) {
+    return std::ranges::find(names, one) != names.end();
+  };
+  return (has("*") || has(name)) && !has('!' + name);
+}
+
 void Client::restart_settings() {
-  const auto resets = std::exchange(resets_, nullptr);
-  if (server_->errors != resets->errors) return;  // maybe it was not done, or undone
-  // Outside of a transaction, in transaction mode, inspected() sees to it.
-  const bool session = mode_ == config::Mode::session;
-  if (server_->status() == 'E' || (server_->status() == 'I' && !session)) return;
   relay::Settings wanted;
-  for (const auto& one : start_profile().settings) {
-    const bool meant = std::ranges::any_of(
-        resets->names, [&](const auto& name) { return name == "*" || name == one.first; });
-    const bool kept = std::ranges::find(resets->names, '!' + one.first) != resets->names.end();
-    if (meant && !kept) wanted.push_back(one);
-  }
-  const std::string sql = relay::change({}, wanted);
-  if (sql.empty()) return;
-  if (session) {
-    server_->reset_to(sql);
-  } else {
-    server_->query(sql);
-  }
+  for (const auto& one : start_profile().settings)
+    if (resets_->include(one.first)) wanted.push_back(one);
+  server_->refill(wanted);
+  resets_->due = false;
 }
 
 void Client::tell_drift() {
@@ -113,13 +108,37 @@ void Client::tell_drift() {
 
 bool Client::reported(Bytes name, Bytes value) {
   if (mode_ == config::Mode::session) return true;
-  // The server's own value, which will not last: what the client has asked for comes instead.
-  if (resets_ && relay::look_up(start_profile().settings, lowered(name)) &&
-      server_->initially(name, value))
-    return false;
+  // The server's own value, which will not last: news() tells what the client has asked for.
+  if (put_back(name, value, server_->answered())) return false;
+  return differs(name, value);
+}
+
+// Whether this is the server's own value, because the client has reset a setting that it had asked
+// for at its start; and the value that it has asked for, as PostgreSQL reports it.
+const std::string* Client::put_back(Bytes name, Bytes value, std::uint32_t group) const {
+  if (!resets_ || static_cast<std::int32_t>(group - resets_->group) < 0) return nullptr;
+  if (!server_->initially(name, value)) return nullptr;
+  const std::string key = lowered(name);
+  if (!relay::look_up(start_profile().settings, key) || !resets_->include(key)) return nullptr;
+  // An error or ROLLBACK may have undone a reset. Then the value is the client's own if it has set
+  // it to just that; the inspection, or refill(), will tell.
+  if (group != resets_->last_group || server_->group_failed()) {
+    const auto* before = relay::look_up(profile_->reported, name);
+    if ((before && *before == value) || knows(name, value) || resets_->sets.contains(key))
+      return nullptr;
+  }
+  return relay::look_up(start_profile().reported, name);
+}
+
+bool Client::knows(Bytes name, Bytes value) const {
   const std::string* told = drift_ ? relay::look_up(*drift_, name) : nullptr;
   if (!told) told = relay::look_up(profile_->reported, name);
-  if (told && *told == value) return false;
+  return told && *told == value;
+}
+
+// The client believes the value to be another; it is told now.
+bool Client::differs(Bytes name, Bytes value) {
+  if (knows(name, value)) return false;
   if (!drift_) drift_ = std::make_unique<relay::Settings>();
   relay::remember(*drift_, name, value);
   return true;
@@ -127,9 +146,13 @@ bool Client::reported(Bytes name, Bytes value) {
 
 std::string Client::news(const relay::Settings& now) {
   std::string out;
-  if (!drift_ && now == profile_->reported) return out;
-  for (const auto& [name, value] : now)
-    if (reported(name, value)) wire::write_parameter(out, name, value);
+  if (mode_ == config::Mode::session) return out;
+  if (!drift_ && !resets_ && now == profile_->reported) return out;
+  for (const auto& [name, value] : now) {
+    const std::string* own = put_back(name, value, server_->answered() - 1);
+    const std::string& mine = own ? *own : value;
+    if (differs(name, mine)) wire::write_parameter(out, name, mine);
+  }
   return out;
 }
 
@@ -148,18 +171,19 @@ void Client::claim_sequences() {
 // Only what the client has asked for at its start is of interest: so there are never many.
 void Client::note_reset(const std::string& name) {
   const bool set = name[0] == '!';
-  if (set && !resets_) return;
   const auto& start = start_profile().settings;
   if (start.empty() || (name != "*" && !relay::look_up(start, set ? name.substr(1) : name))) return;
-  if (!resets_) {
-    resets_ = std::make_unique<Resets>();
-    resets_->errors = server_->errors;
+  if (!resets_ || (!set && resets_->over)) resets_ = std::make_unique<Resets>();
+  auto& names = resets_->names;
+  if (!set) {
+    resets_->last_group = server_->group();
+    if (!std::exchange(resets_->any, true)) resets_->group = resets_->last_group;
   }
-  if (name == "*") resets_->names.clear();
-  std::erase(resets_->names, set ? name.substr(1) : '!' + name);
-  if (std::ranges::find(resets_->names, name) == resets_->names.end())
-    resets_->names.push_back(name);
-  barrier_ = true;
+  if (set) resets_->sets.insert(name.substr(1));
+  if (name == "*") names.clear();
+  std::erase(names, set ? name.substr(1) : '!' + name);
+  if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  if (!set) resets_->due = barrier_ = true;
 }
 
 // What the text names may leave something, though the text does not say so. False: not before
@@ -253,6 +277,11 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
     if (!named_) named_ = std::make_unique<std::set<std::string>>();
     if (named_->size() < kNamedMost) named_->insert(name);
+  }
+  if (found.undoes && resets_) {
+    std::erase_if(resets_->names, [](const auto& name) { return name[0] == '!'; });
+    resets_->due = true;
+    resets_->over |= found.undoes_all;
   }
   for (const auto& name : found.resets) note_reset(name);
   if (found.temporary) flags |= Expected::temporary;

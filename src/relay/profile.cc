@@ -165,6 +165,22 @@ bool same_names(const Settings& a, const Settings& b) {
   });
 }
 
+std::string refill(const Settings& wanted) {
+  std::string values;
+  for (const auto& [name, value] : wanted)
+    values += fmt::format("{}({},{})", values.empty() ? "" : ",", quoted(name), quoted(value));
+  if (values.empty()) return values;
+  // pg_settings has neither role nor custom settings.
+  return fmt::format(
+      "/* pgweir: refill */ SELECT pg_catalog.set_config(w.name, w.value, false)"
+      " FROM (VALUES {}) w (name, value) LEFT JOIN pg_catalog.pg_settings s"
+      " ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) w.name"
+      " WHERE COALESCE(s.source OPERATOR(pg_catalog.<>) 'session',"
+      " COALESCE(pg_catalog.current_setting(w.name, true), '')"
+      " OPERATOR(pg_catalog.=) ANY (ARRAY['', 'none']))",
+      values);
+}
+
 bool hasty(const Settings& settings) {
   return std::ranges::any_of(settings, [](const auto& one) {
     if (one.first != "statement_timeout" && one.first != "transaction_timeout") return false;

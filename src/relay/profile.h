@@ -59,6 +59,9 @@ std::string change(const Settings& from, const Settings& to);
 // Both are settings of the same names, none of which says who the client is: then it is as good to
 // set all, whatever differs.
 bool same_names(const Settings& a, const Settings& b);
+// One SELECT that gives these settings their values where the session has none of its own (they
+// were reset). Whether they were, PostgreSQL knows: an error or ROLLBACK TO may have undone it.
+std::string refill(const Settings& wanted);
 // Whether these limit statements to less than a second: then even a SELECT like the above may be
 // cut short on a busy machine.
 bool hasty(const Settings& settings);

@@ -27,8 +27,9 @@ struct Inspection {
   std::set<std::string, std::less<>> sql_statements;
   // Of those that Server::spell_out() has made: which are gone.
   std::set<std::string, std::less<>> lost_statements;
-  bool all_reset = false;      // by RESET ALL or DISCARD ALL, those of unknown names too
-  bool settings_only = false;  // RESET ALL: there are none, and nothing else was asked
+  bool cleared = false;        // RESET ALL or DISCARD ALL was done: no setting is left, whatever
+                               // its name, and nobody was asked
+  bool settings_only = false;  // ... RESET ALL: nothing but that is known
 };
 
 // Of a setting's value.

@@ -115,11 +115,14 @@ class Server final : net::StreamSink, relay::Effects {
   void query(std::string_view text);
   // The same, and the client's unnamed statement stays.
   void reset_to(std::string_view sql);
+  // Gives these settings their values again where they were reset.
+  void refill(const relay::Settings& wanted);
   // Whose sequence values (currval, lastval) the session may hold: the client with this number.
   static constexpr std::uint64_t kNobody = 0, kSeveral = ~std::uint64_t{0};
   std::uint64_t sequences_of = kNobody;
-  std::uint32_t errors = 0;  // so many has PostgreSQL given
-  bool replayed = false;     // the last prepare() had settings to change
+  // The group of messages that is being answered has failed.
+  bool group_failed() const { return group_failed_; }
+  bool replayed = false;  // the last prepare() had settings to change
   // Drops all sequence values; may stand anywhere in a client's messages.
   void discard_sequences();
   // Its session may hold what a new one does not.
@@ -274,14 +277,16 @@ class Server final : net::StreamSink, relay::Effects {
   bool skip_forward_ = false;
   bool dirty_ = false;
   bool spoilt_ = false;
-  bool listening_ = false;   // see set_listening()
+  bool listening_ = false;  // see set_listening()
+  bool group_failed_ = false;
   bool resetting_ = false;   // RESET ALL was done, if the query that holds it succeeds
   bool discarding_ = false;  // the same of DISCARD ALL
   bool ready_seen_ = false;
   bool quiet_failed_ = false;  // something that pgweir sent for itself was refused
   bool replaying_ = false;     // see replaying()
   bool shed_ = false;          // statements that no client has are to be closed
-  bool reports_due_ = false;   // what it has changed is reported at the end of the first group
+  bool reports_due_ = false;   // what it has changed is reported at the end of the group; or
+                               // something was, and the client was not told as it is
   bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;

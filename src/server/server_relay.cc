@@ -223,6 +223,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         return false;
       }
       status_ = body[0];
+      group_failed_ = false;
       ready_seen_ = true;
       in_request_ = 0;
       if (resetting_ || discarding_) emptied();
@@ -246,7 +247,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       if (relay::remember(reported_, parameter->first, parameter->second)) agreed_ = 0;
       if (!verdict.forward || !tenant_) return true;
       verdict.forward = tenant_->reported(parameter->first, parameter->second);
-      if (verdict.forward) dirty_ = true;
+      (verdict.forward ? dirty_ : reports_due_) = true;
       return true;
     }
     case 't':
@@ -259,7 +260,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       return true;
     case 'E': {
       if (healed_) return true;
-      ++errors;
+      group_failed_ = true;
       if (resetting_ || discarding_) dirty_ = true;
       resetting_ = discarding_ = false;
       parameters_.clear();
@@ -289,7 +290,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       return true;
     }
     case 'G':
-      if (!tenant_ && pipeline_.copying_in()) {
+      if (!tenant_ && state_ != State::closing && pipeline_.copying_in()) {
         std::string out;
         wire::write_copy_fail(out, "the client is gone");
         send(out);
@@ -321,6 +322,9 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
   if (effect == Effect::none) return;
   const Expected& entry = verdict.entry;
   const bool ours = entry.has(Expected::ours);
+  // A reset may change what the client is promised, and nothing that PostgreSQL reports.
+  reports_due_ |=
+      !ours && (effect == Effect::set || effect == Effect::reset || effect == Effect::discard_all);
   switch (effect) {
     case Effect::set:
       if (!ours && !entry.has(Expected::mild_set)) dirty_ = true;
@@ -394,7 +398,7 @@ void Server::deliver_news() {
   if (!tenant_) return;
   const std::string news = tenant_->news(reported_);
   if (news.empty()) return;
-  dirty_ = true;
+  dirty_ |= !resetting_ && !discarding_;
   deliver(news.data(), news.data() + news.size());
 }
 

@@ -102,6 +102,12 @@ void Server::reset_to(std::string_view sql) {
     expect({.want = want, .flags = kQuiet});
 }
 
+void Server::refill(const relay::Settings& wanted) {
+  if (wanted.empty()) return;
+  reset_to(relay::refill(wanted));
+  reports_due_ = !session_;
+}
+
 // Without a Sync: if any of it fails, PostgreSQL skips all that follows, a simple query too, up to
 // the client's Sync. In a block of its own, so that it stays when the client's group fails: COMMIT
 // ends the transaction at once, and what follows begins as if nothing had been before. The
@@ -183,7 +189,7 @@ void Server::emptied() {
   }
   profile_.reset();
   Inspection nothing;
-  nothing.all_reset = true;
+  nothing.cleared = true;
   nothing.settings_only = !all;
   tenant_->inspected(&nothing);
 }

@@ -38,7 +38,6 @@ class Analyst {
       }
     }
     end_statement();
-    if (undone_) out_.resets.clear();
     out_.temporary = creates_ && !lasting_ && lexer_.reliable();
     if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
     if (in_path_ && sets_any_) out_.leaves = true;
@@ -105,7 +104,7 @@ class Analyst {
   bool statement() {
     updates_ |= now_.is("update") || now_.is("with");
     if (now_.is("set") || now_.is("reset")) return set(now_.is("reset")), true;
-    undone_ |= one_of(now_, {"rollback", "abort"});
+    if (depth_ == 0) transaction();
     if (now_.is("prepare")) {
       if (!peek().is("transaction")) {
         out_.leaves = true;
@@ -131,6 +130,33 @@ class Analyst {
         out_.shows = without(out_.shows, Pins{} | Pin::sequence);
     }
     return false;
+  }
+
+  // What was reset, and then undone within the same text, is not reset.
+  void transaction() {
+    if (one_of(now_, {"commit", "end"})) {
+      marks_.assign(1, {std::string(), out_.resets.size()});
+    } else if (now_.is("savepoint") && peek().identifier()) {
+      marks_.emplace_back(peek().value(), out_.resets.size());
+    } else if (one_of(now_, {"rollback", "abort"})) {
+      out_.undoes = out_.frees = true;
+      while (one_of(peek(), {"work", "transaction"})) read();
+      if (peek().is("to")) return back_to();
+      out_.undoes_all = true;
+      back_to(0);
+    }
+  }
+  void back_to() {
+    read();
+    if (peek().is("savepoint")) read();
+    const std::string name = peek().identifier() ? peek().value() : std::string();
+    std::size_t at = marks_.size() - 1;
+    while (at > 0 && marks_[at].first != name) --at;
+    back_to(at);
+  }
+  void back_to(std::size_t mark) {
+    marks_.resize(mark + 1);
+    out_.resets.resize(std::min(out_.resets.size(), marks_.back().second));
   }
 
   // The functions in it are for later: CREATE VIEW, a DEFAULT; but CREATE TABLE ... AS calls them.
@@ -318,8 +344,9 @@ class Analyst {
   bool sets_any_ = false;
   bool creates_ = false;
   bool lasting_ = false;  // CREATE of what is not temporary, or ALTER
-  bool undone_ = false;   // ROLLBACK was seen: what was reset may not be
-  bool body_ = false;     // strings may be the body of a DO
+  // Savepoints, and how many resets stood before each; the first is the transaction's beginning.
+  std::vector<std::pair<std::string, std::size_t>> marks_{{std::string(), 0}};
+  bool body_ = false;  // strings may be the body of a DO
 };
 
 }  // namespace

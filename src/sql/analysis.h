@@ -23,6 +23,9 @@ struct Analysis {
   // In order, in lower case: settings that it may put back to their first values ("*": all), and
   // with a '!' before the name those that it sets.
   std::vector<std::string> resets;
+  // ROLLBACK: what was done to settings before this text may be undone.
+  bool undoes = false;
+  bool undoes_all = false;  // ... of the whole transaction
   // The names of custom settings (with a dot, in lower case) that it may set for the session:
   // PostgreSQL does not list these by itself.
   std::vector<std::string> custom;

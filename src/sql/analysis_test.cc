@@ -109,6 +109,15 @@ TEST(Analysis, Resets) {
   EXPECT_EQ(analyze("set A = 1; set local b to default; discard temp").resets, Names{"!a"});
   EXPECT_EQ(analyze("reset c; select set_config('c', 'x', false)").resets, (Names{"c", "!c"}));
   EXPECT_EQ(analyze("begin; savepoint a; reset b; rollback to a").resets, Names{});
+  EXPECT_EQ(analyze("reset a; savepoint x; reset b; rollback work to savepoint X; reset c").resets,
+            (Names{"a", "c"}));
+  EXPECT_EQ(analyze("savepoint x; reset a; savepoint x; reset b; rollback to x").resets,
+            Names{"a"});
+  EXPECT_EQ(analyze("savepoint x; reset a; rollback to y; reset b").resets, Names{"b"});
+  EXPECT_EQ(analyze("reset a; commit; reset b; rollback; reset c").resets, (Names{"a", "c"}));
+  EXPECT_EQ(analyze("reset a; abort transaction").resets, Names{});
+  EXPECT_TRUE(analyze("rollback transaction to a").undoes);
+  EXPECT_FALSE(analyze("commit").undoes);
 }
 
 TEST(Analysis, TheRest) {
