@@ -45,8 +45,8 @@ inline constexpr bool kResetsLate = true;
 class Model {
  public:
   // What is promised: PostgreSQL itself; all of its session (start-up parameters are settings of
-  // it); what transaction mode keeps of it; the whole session, but on servers that change.
-  enum class Promise : std::uint8_t { direct, session, transaction, whole };
+  // it); the whole session, but on servers that change.
+  enum class Promise : std::uint8_t { direct, session, whole };
 
   void start(Values initial, Promise promise);
   void push(Request request);
@@ -151,7 +151,7 @@ class Model {
     std::set<std::string> late;        // settings that were reset in this group of messages
     std::set<std::string> resets;      // ... since the client was last idle
     bool doubtful = false;             // ... which something may have undone
-    std::set<std::string> unknown;     // settings that transaction mode need not have kept
+    std::set<std::string> unknown;     // settings that session mode need not have put back
   };
 
   static std::string session_column(Kind kind);
@@ -173,7 +173,7 @@ class Model {
   Mark mark(std::string name) const;
   bool exact() const { return promise_ == Promise::direct || promise_ == Promise::whole; }
   // Prepared statements are the pooler's own affair.
-  bool shared() const { return promise_ == Promise::transaction || promise_ == Promise::whole; }
+  bool shared() const { return promise_ == Promise::whole; }
   void on_query(const Request& r);
   void on_parse(const Request& r);
   void on_bind(const Request& r);

@@ -28,10 +28,6 @@ void Model::end_any(bool keep) {
   State& s = state_;
   if (!s.open) return;
   if (!keep) restore(Mark(s.marks.front()));
-  if (keep && promise_ == Promise::transaction) {
-    for (const auto& [name, was] : s.marks.front().session)
-      if (s.session[name] != was) s.unknown.insert(name);
-  }
   s.open = false;
   s.block = 'I';
   s.local.clear();

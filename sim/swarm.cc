@@ -22,7 +22,6 @@ struct Options {
   std::uint64_t from = 1;
   std::uint64_t to = 200;
   bool direct = false;
-  bool whole = pgw::sim::kWholeSessions;
   bool trace = false;
   bool verbose = false;
   unsigned jobs = 2;
@@ -34,11 +33,10 @@ struct Counts {
 };
 
 [[noreturn]] void usage(std::string_view what) {
-  fmt::print(
-      stderr,
-      "swarm: {}\nusage: swarm [--seeds A..B | --seed N] [--direct] [--whole-sessions] [--trace] "
-      "[--verbose] [--jobs N]\n",
-      what);
+  fmt::print(stderr,
+             "swarm: {}\nusage: swarm [--seeds A..B | --seed N] [--direct] [--trace] "
+             "[--verbose] [--jobs N]\n",
+             what);
   std::exit(2);
 }
 
@@ -61,8 +59,6 @@ Options options(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (word == "--direct")
       out.direct = true;
-    else if (word == "--whole-sessions")
-      out.whole = true;
     else if (word == "--trace")
       out.trace = true;
     else if (word == "--verbose")
@@ -84,14 +80,11 @@ Options options(int argc, char** argv) {
   return out;
 }
 
-std::string flags(const Options& o) {
-  return std::string(o.direct ? "--direct " : "") +
-         (o.whole && !pgw::sim::kWholeSessions ? "--whole-sessions " : "");
-}
+std::string flags(const Options& o) { return o.direct ? "--direct " : ""; }
 
 bool run_one(const Options& o, std::uint64_t seed) {
   const auto begin = std::chrono::steady_clock::now();
-  pgw::sim::World world(seed, o.direct, o.whole);
+  pgw::sim::World world(seed, o.direct);
   if (o.trace) {
     world.simulation().trace_to([](std::string_view line) { fmt::print("{}\n", line); });
   }

@@ -14,7 +14,7 @@ constexpr Time kLimit = Time(2h);            // by then every client must have b
 constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
 }  // namespace
 
-World::World(std::uint64_t seed, bool direct, bool whole)
+World::World(std::uint64_t seed, bool direct)
     : sim_(seed),
       random_(sim_.random.fork()),
       more_random_(seed ^ 0x5EED'5EED'5EED'5EEDULL),
@@ -27,7 +27,7 @@ World::World(std::uint64_t seed, bool direct, bool whole)
   choose();
   plan.front = plan.ask;
   if (!direct && more_random_.chance(500)) choose_more();
-  choose_sessions(seed, whole);
+  choose_sessions(seed);
 }
 
 World::~World() {
@@ -128,16 +128,14 @@ void World::choose_more() {
 }
 
 // What is promised to whom, and who makes use of it.
-void World::choose_sessions(std::uint64_t seed, bool whole) {
+void World::choose_sessions(std::uint64_t seed) {
   Random random(seed ^ 0xCAFE'5E55'10A5'0001ULL);
   const bool used = random.chance(600);
   for (ClientPlan& c : plan.clients) {
-    const bool transactions = c.promise == Model::Promise::transaction;
     if (plan.direct) c.promise = Model::Promise::direct;
-    if (transactions && whole) c.promise = Model::Promise::whole;
     const auto chance =
         static_cast<unsigned>(random.chance(500) ? random.below(1000) : random.below(200));
-    if (used && (whole || !transactions)) c.taste.session = chance;
+    if (used) c.taste.session = chance;
   }
   Random talk(seed ^ 0xCAFE'5E55'10A5'0002ULL);
   if (!used || !whole || !talk.chance(300)) return;
@@ -173,7 +171,7 @@ ClientPlan World::client_plan(int number, unsigned batches) {
   ClientPlan c;
   c.number = number;
   const bool session = plan.direct || random_.chance(300);
-  c.promise = session ? Model::Promise::session : Model::Promise::transaction;
+  c.promise = session ? Model::Promise::session : Model::Promise::whole;
   c.address = {net::Address::Kind::ipv4, plan.direct ? "10.0.0.1" : "127.0.0.1",
                plan.direct ? kPostgresPort
                : session   ? kSessionPort

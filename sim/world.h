@@ -28,13 +28,9 @@ struct Verdict {
 
 class Middle;  // the pooler in its machine (middle.h)
 
-// Whether the pooler keeps a session whole when its transactions run on several servers.
-inline constexpr bool kWholeSessions = false;
-
 class World {
  public:
-  // `whole`: in transaction mode, too, a client has its whole session.
-  World(std::uint64_t seed, bool direct, bool whole = kWholeSessions);
+  World(std::uint64_t seed, bool direct);
   ~World();
   Verdict run();
   Simulation& simulation() { return sim_; }
@@ -80,7 +76,7 @@ class World {
   void choose();
   void choose_more();
   void choose_logins();
-  void choose_sessions(std::uint64_t seed, bool whole);
+  void choose_sessions(std::uint64_t seed);
   std::vector<std::string> users() const;
   void set_limits();
   void reload();
