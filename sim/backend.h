@@ -165,6 +165,7 @@ class Backend final : public net::StreamSink {
   Rows session_rows(const Statement& statement, Activity& activity);
   Rows inspection(const Statement& statement) const;
   Rows survey(const Statement& statement) const;
+  Rows state() const;
   void discard_all();
   void end_of_transaction();
   void deliver();

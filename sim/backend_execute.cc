@@ -88,6 +88,8 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
     }
     case Kind::set_config:
       return {s.sets.size(), Column{"set_config", format}};
+    case Kind::state:
+      return {{"kind", format}, {"name", format}, {"value", format}};
     case Kind::inspect:
       return {{"?column?", format}, {"name", format}, {"setting", format}};
     case Kind::survey:

@@ -108,6 +108,8 @@ Backend::Rows Backend::session_rows(const Statement& s, Activity& a) {
     case Kind::currval:
     case Kind::lastval:
       return {{std::to_string(*current_value_)}};
+    case Kind::state:
+      return state();
     case Kind::inspect:
       return inspection(s);
     case Kind::survey:
@@ -124,8 +126,8 @@ Backend::Rows Backend::inspection(const Statement& s) const {
   for (const auto& [name, value] : session_)
     if (!is_custom(name) && (name != "role" || value != "none"))
       rows.push_back({"set", name, value});
-  if (const std::size_t n = postgres_.locks_of(*this); n > 0)
-    rows.push_back({"lock", "", std::to_string(n)});
+  if (const auto locks = postgres_.locks_of(*this); !locks.empty())
+    rows.push_back({"lock", "", std::to_string(locks.size())});
   if (!temporary_.empty()) rows.push_back({"temporary", "", ""});
   if (!cursors_.empty()) rows.push_back({"cursor", "", ""});
   for (const auto& [name, statement] : prepared_)
@@ -149,6 +151,23 @@ Backend::Rows Backend::survey(const Statement& s) const {
   };
   for (const Setting& one : kSettings) add(one.name);
   for (const auto custom : {"app.v1", "app.v2"}) add(custom);
+  return rows;
+}
+
+// A view of the whole session: kind, name, value.
+Backend::Rows Backend::state() const {
+  Rows rows;
+  for (const Setting& s : kSettings) rows.push_back({"setting", s.name, value_of(s.name)});
+  for (const char* name : {"role", "app.v1", "app.v2"})
+    rows.push_back({"setting", name, value_of(name).value_or("")});
+  for (const auto& [key, times] : postgres_.locks_of(*this))
+    rows.push_back({"lock", key, std::to_string(times)});
+  for (const auto& [name, table] : temporary_)
+    rows.push_back({"temporary", name, std::to_string(table.rows)});
+  for (const auto& [name, cursor] : cursors_)
+    rows.push_back({"cursor", name, fmt::format("{} {}", cursor.query.token, cursor.row)});
+  for (const auto& [name, one] : prepared_)
+    if (one.from_sql) rows.push_back({"prepared", name, one.statements[0].token});
   return rows;
 }
 

@@ -92,6 +92,7 @@ class Model {
     Statement statement;
     std::vector<std::uint32_t> types;
     int version = 0;
+    bool from_sql = false;
   };
   struct Portal {
     Prepared prepared;
@@ -165,6 +166,7 @@ class Model {
   void set_config(const Statement& s, bool described);
   void step_session(const Statement& s, bool described);
   void step_lock(const Statement& s);
+  void state_rows();
   bool session_utility(const Statement& s);
   void forget_session();
   void committed();

@@ -195,6 +195,8 @@ void Model::step_session(const Statement& s, bool described) {
       st.notes.emplace_back(s.name, s.token);
       add('D', data_row({""}));
       return done("SELECT 1");
+    case Kind::state:
+      return state_rows();
     case Kind::channels:
       for (const std::string& channel : st.listens) add('D', data_row({channel}));
       return done(fmt::format("SELECT {}", st.listens.size()));
@@ -216,6 +218,34 @@ void Model::step_session(const Statement& s, bool described) {
     default:
       return step_lock(s);
   }
+}
+
+// The whole session at once; what is told of it elsewhere must be seen here, and nothing else.
+void Model::state_rows() {
+  State& st = state_;
+  unsigned rows = 0;
+  const auto row = [&](const char* kind, const std::string& name,
+                       const std::vector<std::string>& values) {
+    add('D', data_row({kind, name, values[0]}));
+    for (const std::string& other : values)
+      replies_.back().others.push_back(data_row({kind, name, other}));
+    ++rows;
+  };
+  for (const Setting& s : kSettings) row("setting", s.name, possible(s.name));
+  row("setting", "role", possible("role"));
+  for (const char* name : {"app.v1", "app.v2"}) {
+    auto values = possible(name);
+    values[0] = custom(name).value_or("");
+    row("setting", name, values);
+  }
+  for (const auto& [key, times] : st.locks) row("lock", key, {std::to_string(times)});
+  for (const auto& [name, table] : st.temporary)
+    row("temporary", name, {std::to_string(table.rows)});
+  for (const auto& [name, cursor] : st.cursors)
+    row("cursor", name, {fmt::format("{} {}", cursor.query.token, cursor.row)});
+  for (const auto& [name, one] : st.prepared)
+    if (one.from_sql) row("prepared", name, {one.statement.token});
+  done(fmt::format("SELECT {}", rows));
 }
 
 void Model::step_lock(const Statement& s) {
@@ -285,7 +315,7 @@ bool Model::session_utility(const Statement& s) {
       return answer(true, "", "CLOSE CURSOR ALL");
     case Kind::prepare: {
       Prepared p{false, inner(s),
-                 std::vector<std::uint32_t>(static_cast<std::size_t>(s.params), 25), 0};
+                 std::vector<std::uint32_t>(static_cast<std::size_t>(s.params), 25), 0, true};
       return answer(st.prepared.try_emplace(s.name, std::move(p)).second, "42P05", "PREPARE");
     }
     case Kind::listen:

@@ -76,7 +76,9 @@ bool Model::may_be_reported(const std::string& setting, const std::string& wante
 std::vector<Column> Model::columns(const Statement& s, int format) const {
   std::vector<Column> out;
   const auto add_column = [&](std::string name) { out.push_back({std::move(name), format}); };
-  if (s.kind == Kind::echo) {
+  if (s.kind == Kind::state) {
+    for (const char* name : {"kind", "name", "value"}) add_column(name);
+  } else if (s.kind == Kind::echo) {
     add_column("echo");
     for (int i = 1; i <= s.params; ++i) add_column("p" + std::to_string(i));
   } else if (s.kind == Kind::table) {

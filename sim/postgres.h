@@ -66,7 +66,7 @@ class Postgres final : public net::ListenSink {
   bool lock(const Backend& backend, const std::string& key);
   bool unlock(const Backend& backend, const std::string& key);
   void unlock_all(const Backend& backend);
-  std::size_t locks_of(const Backend& backend) const;
+  std::map<std::string, unsigned> locks_of(const Backend& backend) const;  // how often it has each
   // Of a committed transaction, to all who listen in its database.
   void notify(const Backend& from, const std::string& channel, const std::string& payload);
   std::uint64_t next_value() { return ++sequence_; }

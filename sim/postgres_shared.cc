@@ -34,9 +34,11 @@ void Postgres::unlock_all(const Backend& backend) {
   }
 }
 
-std::size_t Postgres::locks_of(const Backend& backend) const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      locks_, [&](const auto& one) { return one.second.pid == backend.pid(); }));
+std::map<std::string, unsigned> Postgres::locks_of(const Backend& backend) const {
+  std::map<std::string, unsigned> out;
+  for (const auto& [key, lock] : locks_)
+    if (lock.pid == backend.pid()) out[key.second] = lock.count;
+  return out;
 }
 
 // The first who waits gets it, a little later: who asks meanwhile is faster.

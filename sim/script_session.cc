@@ -52,7 +52,7 @@ Statement Script::of_session(const Model& ahead) {
   const std::string value = known == "client_encoding" ? "UTF8" : token();
   const std::string value_here = r.chance(500) ? custom : known;
   if (taste_.talks) return of_channels("news" + n);
-  switch (r.below(40)) {
+  switch (r.below(44)) {
     case 0:
     case 1:
       return {Kind::set, "", value_here, value};
@@ -149,8 +149,10 @@ Statement Script::of_session(const Model& ahead) {
                                     Kind::discard_plans};
       return {kDiscards[r.below(3)]};
     }
-    default:
+    case 39:
       return {Kind::echo, token()};
+    default:
+      return {Kind::state};
   }
 }
 

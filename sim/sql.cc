@@ -68,6 +68,7 @@ bool returns_rows(Kind kind) {
     case Kind::nextval:
     case Kind::currval:
     case Kind::lastval:
+    case Kind::state:
     case Kind::inspect:
     case Kind::survey:
       return true;

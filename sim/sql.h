@@ -71,6 +71,7 @@ enum class Kind : std::uint8_t {
   discard_temp,
   discard_sequences,
   discard_plans,
+  state,    // all that the session holds, as a client sees it
   inspect,  // the pooler asks what the session holds
   survey,   // ... and which functions may leave something
 };

@@ -136,6 +136,8 @@ std::string render_session(const Statement& s) {
       return "SELECT currval('sq')";
     case Kind::lastval:
       return "SELECT lastval()";
+    case Kind::state:
+      return "SELECT * FROM session_state";
     case Kind::discard_temp:
       return "DISCARD TEMP";
     case Kind::discard_sequences:
@@ -156,6 +158,7 @@ constexpr std::string_view kRefill = "/* pgweir: refill */";
 // A call in a list of SELECT: the name without its schema.
 std::optional<Statement> parse_call(const Words& w) {
   const std::size_t n = w.size();
+  if (n == 4 && w[1].sign('*') && w[3].is("session_state")) return Statement{Kind::state};
   if (n < 4 || w[1].sort != 'w' || !w[2].sign('(')) return std::nullopt;
   std::string_view name = w[1].text;
   if (name.starts_with("pg_catalog.")) name.remove_prefix(11);
