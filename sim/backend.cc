@@ -101,6 +101,7 @@ void Backend::leave() {
   copy_.reset();
   if (open_) rollback();
   postgres_.unlock_all(*this);
+  postgres_.keep_here(*this, {});
   if (stream_) {
     flush();
     net::Stream::close_gently(std::move(stream_), 10s);

@@ -36,6 +36,7 @@ class Backend final : public net::StreamSink {
   void die(bool politely);  // 57P01, or a reset
   std::string describe() const;
   bool waits_for(const std::string& lock) const;
+  bool waits_here() const { return activity_->statement.kind == Kind::lock_here; }
   void locked();  // it has got it
   void notify(int from, const std::string& channel, const std::string& payload);
 
@@ -77,7 +78,8 @@ class Backend final : public net::StreamSink {
     std::map<std::string, Temporary> temporary;
     std::size_t listening;  // of so many
     std::size_t notes;
-    unsigned born;  // cursors with this number or a higher one are younger
+    std::map<std::string, unsigned> locks;  // of the transaction
+    unsigned born;                          // cursors with this number or a higher one are younger
   };
   struct Activity {  // a statement that takes time or whose rows wait for the reader
     Statement statement;

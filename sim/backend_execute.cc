@@ -27,7 +27,8 @@ void Backend::open_transaction() {
 
 Backend::Point Backend::point(std::string name) const {
   return {std::move(name), session_,          local_,        undo_.size(),
-          temporary_,      listening_.size(), notes_.size(), births_};
+          temporary_,      listening_.size(), notes_.size(), postgres_.locks_here(*this),
+          births_};
 }
 
 void Backend::commit() {
@@ -55,6 +56,7 @@ void Backend::back_to(const Point& point) {
     undo_.pop_back();
   }
   temporary_ = point.temporary;
+  postgres_.keep_here(*this, point.locks);
   listening_.resize(point.listening);
   notes_.resize(point.notes);
   std::erase_if(cursors_, [&](const auto& one) { return one.second.born >= point.born; });
@@ -108,6 +110,10 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
       return {{"pg_advisory_unlock", format}};
     case Kind::unlock_all:
       return {{"pg_advisory_unlock_all", format}};
+    case Kind::lock_here:
+      return {{"pg_advisory_xact_lock", format}};
+    case Kind::try_lock_here:
+      return {{"pg_try_advisory_xact_lock", format}};
     case Kind::count:
       return {{"count", format}};
     case Kind::notify_call:

@@ -40,7 +40,8 @@ void Backend::run_session(const Statement& s, Activity a) {
   if (!a.extended) put('T', row_description(columns(*shape, 0)));
   if ((s.kind == Kind::currval || s.kind == Kind::lastval) && !current_value_)
     return raise("55000", "the sequence is not yet defined in this session");
-  if (s.kind == Kind::lock && !postgres_.lock(*this, s.name)) {
+  const bool waits = s.kind == Kind::lock || s.kind == Kind::lock_here;
+  if (waits && !postgres_.lock(*this, s.name, s.kind == Kind::lock_here)) {
     a.asleep = true;  // until locked()
     a.made = Rows{{""}};
   } else {
@@ -52,7 +53,8 @@ void Backend::run_session(const Statement& s, Activity a) {
 }
 
 bool Backend::waits_for(const std::string& lock) const {
-  return activity_ && activity_->asleep && activity_->statement.kind == Kind::lock &&
+  return activity_ && activity_->asleep &&
+         (activity_->statement.kind == Kind::lock || waits_here()) &&
          activity_->statement.name == lock;
 }
 
@@ -68,7 +70,8 @@ Backend::Rows Backend::session_rows(const Statement& s, Activity& a) {
     case Kind::current_setting:
       return {{value_of(s.name)}};
     case Kind::try_lock:
-      return {{postgres_.lock(*this, s.name) ? "t" : "f"}};
+    case Kind::try_lock_here:
+      return {{postgres_.lock(*this, s.name, s.kind == Kind::try_lock_here) ? "t" : "f"}};
     case Kind::unlock: {
       if (postgres_.unlock(*this, s.name)) return {{"t"}};
       warn("01000", "you don't own a lock of type ExclusiveLock");
@@ -245,6 +248,7 @@ void Backend::discard_all() {
 
 // What waits for the commit. After a rollback nothing is left that does.
 void Backend::end_of_transaction() {
+  postgres_.keep_here(*this, {});
   std::erase_if(temporary_, [](const auto& one) { return one.second.drop; });
   for (const auto& [kind, channel] : std::exchange(listening_, {})) {
     if (kind == Kind::unlisten_all) {

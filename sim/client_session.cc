@@ -40,7 +40,7 @@ void Client::off_board() {
 }
 
 void Client::check_lock(const Reply& reply, const Message& m) {
-  const bool got = reply.learn == 'l' && m.body == data_row({"t"});
+  const bool got = (reply.learn == 'l' || reply.learn == 'L') && m.body == data_row({"t"});
   if (!got || !rules_.board) return;
   if (const auto wrong =
           rules_.board->locked(plan_.number, plan_.database, reply.about, busy_since_))

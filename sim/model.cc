@@ -85,7 +85,8 @@ void Model::pop() {
     --r.count;
     return;
   }
-  if (r.learn == 'l' && matched_ == data_row({"t"})) ++state_.locks[r.about];
+  if (matched_ == data_row({"t"}) && r.learn == 'l') ++state_.locks[r.about];
+  if (matched_ == data_row({"t"}) && r.learn == 'L' && state_.open) ++state_.locks_here[r.about];
   if (r.learn == 'n') {
     Reader in(matched_);
     in.u16();

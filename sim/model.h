@@ -33,6 +33,7 @@ struct Reply {
   std::string or_code{};  // an error with this SQLSTATE would be right as well
   // D: the answer is only known when it is there, and matters: 'l' did the session get this lock,
   // 'n' the next value of the sequence.
+  // 'L' the same, for the transaction.
   char learn = 0;
   std::string about{};
 };
@@ -83,7 +84,7 @@ class Model {
   const std::set<std::string>& listens() const { return state_.listens; }
   std::set<std::string> locks() const;
   // Could the session have a lock that others want, too?
-  bool may_hold_locks() const { return state_.maybe_locked || !state_.locks.empty(); }
+  bool may_hold_locks() const { return state_.maybe_locked || !locks().empty(); }
   std::vector<Note> take_published() { return std::exchange(state_.published, {}); }
 
  private:
@@ -118,6 +119,7 @@ class Model {
     std::map<std::string, Temporary> temporary;
     std::vector<Statement> wishes;
     std::vector<Note> notes;
+    std::map<std::string, unsigned> locks;  // of the transaction
     unsigned serial;
   };
   struct State {
@@ -142,6 +144,7 @@ class Model {
     std::map<std::string, Cursor> cursors;
     unsigned serial = 1;  // of the next cursor
     std::map<std::string, unsigned> locks;
+    std::map<std::string, unsigned> locks_here;  // until the transaction ends
     bool maybe_locked = false;
     std::set<std::string> listens;
     std::vector<Statement> wishes;     // LISTEN and UNLISTEN, until the commit
@@ -167,6 +170,7 @@ class Model {
   void step_session(const Statement& s, bool described);
   void step_lock(const Statement& s);
   void state_rows();
+  unsigned times_locked(const std::string& key) const;
   bool session_utility(const Statement& s);
   void forget_session();
   void committed();

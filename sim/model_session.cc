@@ -19,6 +19,10 @@ std::string Model::session_column(Kind kind) {
       return "pg_advisory_unlock";
     case Kind::unlock_all:
       return "pg_advisory_unlock_all";
+    case Kind::lock_here:
+      return "pg_advisory_xact_lock";
+    case Kind::try_lock_here:
+      return "pg_try_advisory_xact_lock";
     case Kind::count:
       return "count";
     case Kind::notify_call:
@@ -42,12 +46,22 @@ const Statement* Model::statement(const std::string& name) const {
 std::set<std::string> Model::locks() const {
   std::set<std::string> out;
   for (const auto& [key, times] : state_.locks) out.insert(key);
+  for (const auto& [key, times] : state_.locks_here) out.insert(key);
   return out;
+}
+
+unsigned Model::times_locked(const std::string& key) const {
+  const auto times = [&](const std::map<std::string, unsigned>& all) {
+    const auto it = all.find(key);
+    return it == all.end() ? 0 : it->second;
+  };
+  return times(state_.locks) + times(state_.locks_here);
 }
 
 Model::Mark Model::mark(std::string name) const {
   const State& s = state_;
-  return {std::move(name), s.session, s.local, s.tables, s.temporary, s.wishes, s.notes, s.serial};
+  return {std::move(name), s.session, s.local,      s.tables, s.temporary,
+          s.wishes,        s.notes,   s.locks_here, s.serial};
 }
 
 // A temporary table that the statement needs when it is parsed.
@@ -123,6 +137,7 @@ void Model::forget_session() {
 // The end of a transaction; after a rollback there is nothing left to do.
 void Model::committed() {
   State& s = state_;
+  s.locks_here.clear();
   std::erase_if(s.temporary, [](const auto& one) { return one.second.fleeting; });
   for (auto& [name, cursor] : s.cursors) cursor.serial = 0;
   for (const Statement& wish : std::exchange(s.wishes, {})) {
@@ -238,7 +253,7 @@ void Model::state_rows() {
     values[0] = custom(name).value_or("");
     row("setting", name, values);
   }
-  for (const auto& [key, times] : st.locks) row("lock", key, {std::to_string(times)});
+  for (const std::string& key : locks()) row("lock", key, {std::to_string(times_locked(key))});
   for (const auto& [name, table] : st.temporary)
     row("temporary", name, {std::to_string(table.rows)});
   for (const auto& [name, cursor] : st.cursors)
@@ -252,16 +267,18 @@ void Model::step_lock(const Statement& s) {
   auto& locks = state_.locks;
   switch (s.kind) {
     case Kind::lock:
-      ++locks[s.name];
+    case Kind::lock_here:
+      ++(s.kind == Kind::lock ? locks : state_.locks_here)[s.name];
       add('D', data_row({""}));
       break;
     case Kind::try_lock:
+    case Kind::try_lock_here:
       replies_.push_back({'D', data_row({"t"})});
       if (s.rows > 0) {  // one that others want, too
         state_.maybe_locked = true;
-        if (!locks.contains(s.name)) replies_.back().others = {data_row({"f"})};
+        if (times_locked(s.name) == 0) replies_.back().others = {data_row({"f"})};
       }
-      replies_.back().learn = 'l';
+      replies_.back().learn = s.kind == Kind::try_lock ? 'l' : 'L';
       replies_.back().about = s.name;
       break;
     case Kind::unlock: {

@@ -20,6 +20,7 @@ void Model::restore(const Mark& mark) {
   state_.temporary = mark.temporary;
   state_.wishes = mark.wishes;
   state_.notes = mark.notes;
+  state_.locks_here = mark.locks;
   std::erase_if(state_.cursors, [&](const auto& one) { return one.second.serial >= mark.serial; });
 }
 

@@ -63,9 +63,13 @@ class Postgres final : public net::ListenSink {
 
   // Session advisory locks (postgres_shared.cc). False: somebody else has it; it is granted later
   // to who waits for it (Backend::waits_for).
-  bool lock(const Backend& backend, const std::string& key);
+  // `here`: for its transaction only.
+  bool lock(const Backend& backend, const std::string& key, bool here = false);
   bool unlock(const Backend& backend, const std::string& key);
-  void unlock_all(const Backend& backend);
+  void unlock_all(const Backend& backend);  // of the session
+  // Of its transaction it keeps these.
+  void keep_here(const Backend& backend, const std::map<std::string, unsigned>& locks);
+  std::map<std::string, unsigned> locks_here(const Backend& backend) const;
   std::map<std::string, unsigned> locks_of(const Backend& backend) const;  // how often it has each
   // Of a committed transaction, to all who listen in its database.
   void notify(const Backend& from, const std::string& channel, const std::string& payload);
@@ -89,8 +93,11 @@ class Postgres final : public net::ListenSink {
   std::map<std::string, std::vector<Limit>> limits_;  // by database
   struct Lock {
     int pid = 0;
-    unsigned count = 0;
+    unsigned count = 0;  // for the session
+    unsigned here = 0;   // for the transaction
+    unsigned times() const { return count + here; }
   };
+  void free_what_nobody_has();
   void freed(const std::pair<std::string, std::string>& key);
   std::map<std::pair<std::string, std::string>, Lock> locks_;  // by database and key
   std::uint64_t sequence_ = 0;

@@ -6,38 +6,59 @@
 
 namespace pgw::sim {
 
-bool Postgres::lock(const Backend& backend, const std::string& key) {
+bool Postgres::lock(const Backend& backend, const std::string& key, bool here) {
   Lock& lock = locks_[{backend.database(), key}];
-  if (lock.count > 0 && lock.pid != backend.pid()) return false;
+  if (lock.times() > 0 && lock.pid != backend.pid()) return false;
   lock.pid = backend.pid();
-  ++lock.count;
+  ++(here ? lock.here : lock.count);
   return true;
 }
 
 bool Postgres::unlock(const Backend& backend, const std::string& key) {
   const auto it = locks_.find({backend.database(), key});
-  if (it == locks_.end() || it->second.pid != backend.pid()) return false;
-  if (--it->second.count > 0) return true;
-  const auto freed_key = it->first;
-  locks_.erase(it);
-  freed(freed_key);
+  if (it == locks_.end() || it->second.pid != backend.pid() || it->second.count == 0) return false;
+  --it->second.count;
+  free_what_nobody_has();
   return true;
 }
 
 void Postgres::unlock_all(const Backend& backend) {
-  std::vector<std::pair<std::string, std::string>> keys;
+  for (auto& [key, lock] : locks_)
+    if (lock.pid == backend.pid()) lock.count = 0;
+  free_what_nobody_has();
+}
+
+void Postgres::keep_here(const Backend& backend, const std::map<std::string, unsigned>& locks) {
+  for (auto& [key, lock] : locks_) {
+    if (lock.pid != backend.pid()) continue;
+    const auto it = locks.find(key.second);
+    lock.here = it == locks.end() ? 0 : it->second;
+  }
+  free_what_nobody_has();
+}
+
+std::map<std::string, unsigned> Postgres::locks_here(const Backend& backend) const {
+  std::map<std::string, unsigned> out;
   for (const auto& [key, lock] : locks_)
-    if (lock.pid == backend.pid()) keys.push_back(key);
-  for (const auto& key : keys) {
-    locks_.erase(key);
-    freed(key);
+    if (lock.pid == backend.pid() && lock.here > 0) out[key.second] = lock.here;
+  return out;
+}
+
+void Postgres::free_what_nobody_has() {
+  for (auto it = locks_.begin(); it != locks_.end();) {
+    if (it->second.times() > 0) {
+      ++it;
+      continue;
+    }
+    freed(it->first);
+    it = locks_.erase(it);
   }
 }
 
 std::map<std::string, unsigned> Postgres::locks_of(const Backend& backend) const {
   std::map<std::string, unsigned> out;
   for (const auto& [key, lock] : locks_)
-    if (lock.pid == backend.pid()) out[key.second] = lock.count;
+    if (lock.pid == backend.pid()) out[key.second] = lock.times();
   return out;
 }
 
@@ -46,7 +67,7 @@ void Postgres::freed(const std::pair<std::string, std::string>& key) {
   loop_.ready([this, key] {
     for (const auto& [pid, backend] : backends_) {
       if (backend->database() != key.first || !backend->waits_for(key.second)) continue;
-      if (lock(*backend, key.second)) backend->locked();
+      if (lock(*backend, key.second, backend->waits_here())) backend->locked();
       return;
     }
   });

@@ -14,9 +14,11 @@ Statement Script::lock_statement(const Model& ahead) {
   const std::size_t n = r.below(10);
   if (n == 0) return {Kind::unlock_all};
   if (n < 5) return named_statement(Kind::unlock, key);
-  Statement s = named_statement(n < 8 ? Kind::try_lock : Kind::lock, key);
+  const bool here = r.chance(300);
+  const Kind tries = here ? Kind::try_lock_here : Kind::try_lock;
+  Statement s = named_statement(n < 8 ? tries : here ? Kind::lock_here : Kind::lock, key);
   if (!common) return s;
-  if (!may_wait_ || ahead.may_hold_locks()) s.kind = Kind::try_lock;
+  if (!may_wait_ || ahead.may_hold_locks()) s.kind = tries;
   may_wait_ = false;
   s.rows = 1;
   return s;

@@ -60,6 +60,8 @@ bool returns_rows(Kind kind) {
     case Kind::try_lock:
     case Kind::unlock:
     case Kind::unlock_all:
+    case Kind::lock_here:
+    case Kind::try_lock_here:
     case Kind::count:
     case Kind::fetch:
     case Kind::execute:

@@ -49,6 +49,8 @@ enum class Kind : std::uint8_t {
   try_lock,
   unlock,
   unlock_all,
+  lock_here,  // for this transaction
+  try_lock_here,
   create_temp,
   insert_temp,
   count,

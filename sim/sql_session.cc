@@ -95,6 +95,10 @@ std::string render_session(const Statement& s) {
       return fmt::format("SELECT pg_advisory_unlock({})", s.name);
     case Kind::unlock_all:
       return "SELECT pg_advisory_unlock_all()";
+    case Kind::lock_here:
+      return fmt::format("SELECT pg_advisory_xact_lock({})", s.name);
+    case Kind::try_lock_here:
+      return fmt::format("SELECT pg_try_advisory_xact_lock({})", s.name);
     case Kind::create_temp:
       return fmt::format("CREATE TEMP TABLE \"{}\" (v text){}", s.name,
                          s.params ? " ON COMMIT DROP" : "");
@@ -173,6 +177,8 @@ std::optional<Statement> parse_call(const Words& w) {
   if (name == "current_setting") return Statement{Kind::current_setting, "", lowered(argument)};
   if (name == "pg_advisory_lock") return Statement{Kind::lock, "", argument};
   if (name == "pg_try_advisory_lock") return Statement{Kind::try_lock, "", argument};
+  if (name == "pg_advisory_xact_lock") return Statement{Kind::lock_here, "", argument};
+  if (name == "pg_try_advisory_xact_lock") return Statement{Kind::try_lock_here, "", argument};
   if (name == "pg_advisory_unlock") return Statement{Kind::unlock, "", argument};
   if (name == "pg_advisory_unlock_all") return Statement{Kind::unlock_all};
   if (name == "pg_notify" && n == 7) return Statement{Kind::notify_call, w[5].text, argument};
