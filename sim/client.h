@@ -114,6 +114,7 @@ class Client final : public net::StreamSink {
   Script script_;
   Model model_;
   Model ahead_;
+  std::vector<Statement> unnamed_sent_;  // in the last Parse of it
   Stage stage_ = Stage::waiting;
   std::unique_ptr<net::Stream> stream_;
   std::shared_ptr<Link> link_;

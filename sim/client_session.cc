@@ -20,6 +20,11 @@ void Client::tell_board(const Request& r) {
   if (r.type == 'Q') all = r.statements;
   if (r.type == 'B')
     if (const Statement* s = ahead_.statement(r.statement)) all = {*s};
+  // A cancel may have made another thing of what went before than ahead_ knows.
+  if (r.type == 'P' && r.statement.empty()) unnamed_sent_ = r.statements;
+  if (r.type == 'B' && r.statement.empty() && unnamed_sent_.size() == 1 &&
+      (all.empty() || all[0].token != unnamed_sent_[0].token))
+    all.push_back(unnamed_sent_[0]);
   for (const Statement& s : all) {
     rules_.board->sends(plan_.database, s);
     if (gives_up(s.kind)) rules_.board->uncertain(plan_.number);

@@ -138,7 +138,7 @@ void World::choose_sessions(std::uint64_t seed) {
     if (used) c.taste.session = chance;
   }
   Random talk(seed ^ 0xCAFE'5E55'10A5'0002ULL);
-  if (!used || !whole || !talk.chance(300)) return;
+  if (!used || !talk.chance(300)) return;
   for (ClientPlan& c : plan.clients) {
     c.taste.talks = true;
     c.taste.session = static_cast<unsigned>(talk.between(300, 900));
