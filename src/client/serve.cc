@@ -281,6 +281,7 @@ Client::Step Client::begin_group() {
   if (hearing_ && hearing_->moving()) return wait_for_replies(true);
   const bool to_listen =
       hearing_ && hearing_->source == Hearing::Source::shared && concerns_channels();
+  const bool left = mode_ == config::Mode::transaction && server_->dirty();
   if (mode_ == config::Mode::transaction) server_->begin_group();
   if (!pipeline.quiet()) {
     if (barrier_ || to_listen || pipeline.size() >= kOwedMax) return wait_for_replies(true);
@@ -288,6 +289,12 @@ Client::Step Client::begin_group() {
         pool_.has_waiters())
       return wait_for_replies(true);
     return Step::keep;
+  }
+  // What it has set since it was last asked must not be taken for somebody else's.
+  if (left && server_->status() == 'I' && server_->needs_prepare(profile_)) {
+    cut();
+    server_->inspect();
+    return wait_for_replies(true);
   }
   barrier_ = false;
   if (has(pins_, server::Pin::unknown)) server_->make_dirty();  // to be asked again
