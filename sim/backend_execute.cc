@@ -305,11 +305,22 @@ void Backend::transaction_statement(const Statement& s) {
       return done("BEGIN");
     case Kind::commit:
     case Kind::rollback: {
+      const bool chain = s.params > 0;
+      if (block_ == 'I' && chain)
+        return raise("25P01", "AND CHAIN can only be used in transaction blocks");
       if (block_ == 'I') warn("25P01", "there is no transaction in progress");
       const bool keeps = s.kind == Kind::commit && !failed;
       keeps ? commit() : rollback();
-      if (!pending_.empty()) open_transaction();
+      if (!pending_.empty() || chain) open_transaction();
+      if (chain) block_ = 'T';
       return done(keeps ? "COMMIT" : "ROLLBACK");
+    }
+    case Kind::prepare_transaction: {  // max_prepared_transactions is 0, as it is by default
+      const char was = block_;
+      if (was == 'I') warn("25P01", "there is no transaction in progress");
+      rollback();
+      if (was == 'T' || several_) return raise("55000", "prepared transactions are disabled");
+      return done("ROLLBACK");
     }
     case Kind::savepoint:
       if (block_ == 'I') return raise("25P01", "SAVEPOINT can only be used in transaction blocks");

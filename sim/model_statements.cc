@@ -223,11 +223,24 @@ void Model::step_transaction(const Statement& s) {
       return done("BEGIN");
     case Kind::commit:
     case Kind::rollback: {
+      if (was == 'I' && s.params > 0) return error("25P01");
       if (was == 'I') replies_.push_back({'N', "", "25P01"});
       state_.doubtful |= s.kind == Kind::rollback;
       const bool keep = s.kind == Kind::commit && was != 'E';
       end_any(keep);
+      if (s.params > 0) {
+        begin_any();
+        st.block = 'T';
+      }
       return done(keep ? "COMMIT" : "ROLLBACK");
+    }
+    case Kind::prepare_transaction: {
+      if (was == 'I') replies_.push_back({'N', "", "25P01"});
+      st.doubtful = true;
+      const bool several = st.several;
+      end_any(false);
+      if (was == 'T' || several) return error("55000");
+      return done("ROLLBACK");
     }
     case Kind::savepoint:
       if (!need_block()) return;

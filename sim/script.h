@@ -55,6 +55,7 @@ class Script {
   Statement of_session(const Model& ahead);
   Statement of_channels(const std::string& channel);
   Statement lock_statement(const Model& ahead);
+  Statement transaction_end();
   std::vector<Request> session_batch(const Model& ahead);
   void bind_execute(std::vector<Request>& out, const std::string& name, int params,
                     const Model& ahead);

@@ -158,6 +158,14 @@ Statement Script::of_session(const Model& ahead) {
   }
 }
 
+Statement Script::transaction_end() {
+  Random& r = session_random_;
+  if (r.chance(50)) return {Kind::prepare_transaction, token()};
+  Statement s{r.chance(600) ? Kind::commit : Kind::rollback};
+  s.params = r.chance(150) ? 1 : 0;
+  return s;
+}
+
 std::vector<Request> Script::session_batch(const Model& ahead) {
   Random& r = session_random_;
   may_wait_ = true;
@@ -168,8 +176,7 @@ std::vector<Request> Script::session_batch(const Model& ahead) {
   for (std::size_t i = 0; i < n; ++i) list.push_back(of_session(ahead));
   if (r.chance(600)) {
     if (ahead.status() == 'I' && r.chance(250)) list.insert(list.begin(), {Kind::begin});
-    if (ahead.status() == 'T' && r.chance(400))
-      list.push_back({r.chance(600) ? Kind::commit : Kind::rollback});
+    if (ahead.status() == 'T' && r.chance(400)) list.push_back(transaction_end());
     if (ahead.status() == 'T' && r.chance(150))
       list.push_back(named_statement(Kind::savepoint, "a"));
     if (ahead.has_savepoint("a") && r.chance(200))

@@ -37,7 +37,8 @@ std::string setting_name(std::string_view name) {
 }
 
 bool ends_transaction(Kind kind) {
-  return kind == Kind::commit || kind == Kind::rollback || kind == Kind::rollback_to;
+  return kind == Kind::commit || kind == Kind::rollback || kind == Kind::rollback_to ||
+         kind == Kind::prepare_transaction;
 }
 
 int placeholders(const Statement& s) { return s.kind == Kind::echo ? s.params : 0; }
@@ -115,9 +116,11 @@ std::string render(const Statement& s) {
     case Kind::begin:
       return "BEGIN";
     case Kind::commit:
-      return "COMMIT";
+      return s.params ? "COMMIT AND CHAIN" : "COMMIT";
     case Kind::rollback:
-      return "ROLLBACK";
+      return s.params ? "ROLLBACK AND CHAIN" : "ROLLBACK";
+    case Kind::prepare_transaction:
+      return fmt::format("PREPARE TRANSACTION '{}'", s.token);
     case Kind::savepoint:
       return fmt::format("SAVEPOINT {}", s.name);
     case Kind::rollback_to:
@@ -265,10 +268,12 @@ std::optional<Statement> parse_one(const Words& w) {
     return Statement{Kind::replicate, w[1].text, "", "", number(w[2])};
   if (verb == "copy") return parse_copy(w);
   if (verb == "begin" || verb == "start") return Statement{Kind::begin};
-  if (verb == "commit" || verb == "end") return Statement{Kind::commit};
+  const int chain = n == 3 && w[1].is("and") && w[2].is("chain") ? 1 : 0;
+  if (verb == "commit" || verb == "end") return Statement{Kind::commit, "", "", "", 0, 0, chain};
+  if (verb == "prepare" && n == 3) return Statement{Kind::prepare_transaction, w[2].text};
   if (verb == "rollback" || verb == "abort") {
     if (n >= 3 && w[1].is("to")) return Statement{Kind::rollback_to, "", w[n - 1].text};
-    return Statement{Kind::rollback};
+    return Statement{Kind::rollback, "", "", "", 0, 0, chain};
   }
   if (n == 6 && verb == "insert") return std::nullopt;
   if (n == 7 && verb == "insert") return Statement{Kind::insert, w[5].text};

@@ -28,6 +28,7 @@ enum class Kind : std::uint8_t {
   savepoint,
   rollback_to,
   release,
+  prepare_transaction,
   set,
   set_local,
   reset,
@@ -97,7 +98,8 @@ struct Statement {
   std::string value{};     // of a setting; the argument of execute
   std::uint32_t rows = 0;  // big, copy_out, replicate, declare, fetch; milliseconds of sleep
   std::uint32_t size = 0;  // bytes per row of big and declare
-  int params = 0;          // $1 .. of echo, prepare, execute; create_temp: 1 is ON COMMIT DROP
+  int params = 0;          // $1 .. of echo, prepare, execute; create_temp: 1 is ON COMMIT DROP;
+                           // commit, rollback: 1 is AND CHAIN
   // set_config: all calls of the list (params 1: only what the session has not set); inspect: names
   std::vector<Assignment> sets{};
   bool operator==(const Statement&) const = default;
