@@ -15,8 +15,8 @@ from lib.wire import Wire, query
 HEARD_AT_MOST = 40 << 20  # bytes that the kernel may take for a client that does not read
 
 
-def backends(postgres, before=0):
-    """How many there are, without those of other tests, which only become fewer."""
+def backends(postgres):
+    """Those that have come since the test began."""
     return int(postgres.psql("select count(*) from pg_stat_activity where datname = 'e2e'"
                              " and backend_type = 'client backend'")) - before
 

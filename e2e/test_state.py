@@ -160,6 +160,18 @@ def test_the_server_is_free_when_the_state_is_gone(weir):
             assert b.query("select 1")[1] == ("D", b"1"), keep
 
 
+@everywhere(targets=("transaction",))
+def test_a_reset_is_told_before_the_server_is_ready(target):
+    """The parameters that are reported, too: in a transaction, behind a savepoint, and after going back to it."""
+    with target.wire(application_name="start", options="-c TimeZone=Europe/Oslo -c work_mem=2MB -c my.own=mine") as c:
+        return [c.query(text) for text in (
+            "set application_name = 'other'; set timezone = 'UTC'", "reset application_name", "set application_name = ''",
+            "reset all", "set timezone = 'UTC'; set my.own = 'x'; set work_mem = '3MB'",
+            "begin; reset timezone; reset my.own; reset work_mem; savepoint a", "show work_mem", "select 1/0",
+            "rollback to a", "select current_setting('my.own'), current_setting('work_mem'), current_setting('timezone')",
+            "rollback", "show timezone", "discard all", "show my.own")]
+
+
 @everywhere
 def test_set_behind_a_reset_in_one_group_stays(target):
     """Pipelined in a transaction: the reset goes back to the start, the SET behind it counts."""

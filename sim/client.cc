@@ -204,11 +204,13 @@ void Client::ready(const Message& m) {
   if (wanted->fatal) stage_ = Stage::condemned;
   check_lock(*wanted, m);
   model_.pop();
-  // The end of a block counts at once, in the extended protocol before its Sync.
+  // The end of a block counts at once, in the extended protocol before its Sync. Close begins no
+  // transaction (exec_* are what calls start_xact_command), so behind its answer, too,
+  // notifications may come.
   const bool block_ends = m.type == 'C' && (m.body == Body().text("COMMIT").take() ||
                                             m.body == Body().text("ROLLBACK").take());
-  between_ = (m.type == 'Z' && m.body == "I") || (m.type == 'E' && model_.status() == 'I') ||
-             (block_ends && model_.status() == 'I');
+  between_ = (between_ && m.type == '3') || (m.type == 'Z' && m.body == "I") ||
+             (m.type == 'E' && model_.status() == 'I') || (block_ends && model_.status() == 'I');
   ++answered_;
   if (m.type == 'Z') {
     status_ = m.body[0];
