@@ -15,8 +15,8 @@ from lib.wire import Wire, query
 HEARD_AT_MOST = 40 << 20  # bytes that the kernel may take for a client that does not read
 
 
-def backends(postgres):
-    """Those that have come since the test began."""
+def backends(postgres, before=0):
+    """How many there are beside so many of other tests, which only become fewer."""
     return int(postgres.psql("select count(*) from pg_stat_activity where datname = 'e2e'"
                              " and backend_type = 'client backend'")) - before
 
@@ -49,13 +49,14 @@ def assert_free(weir, n):
 
 
 def test_a_thousand_listeners_have_one_server(weir, postgres):
+    before = backends(postgres)
     w = weir(pool_size=2, pool_timeout="20s")
     ears = [w.wire(database="e2e", timeout=40) for _ in range(1000)]
     for i, c in enumerate(ears):
         c.send(query(f"listen news; listen \"mine {i}\""))
     for c in ears:
         assert c.until_ready()[-1] == ("Z", "I")
-    assert backends(postgres) <= 2
+    assert backends(postgres, before) <= 2
     with direct(postgres) as speaker, w.wire(database="e2e") as other:
         speaker.query("notify news, 'to all'")
         for c in ears:
@@ -65,7 +66,7 @@ def test_a_thousand_listeners_have_one_server(weir, postgres):
         assert other.query("select 1")[1] == ("D", b"1")
         for i, c in enumerate(ears[:50]):
             assert c.query(f"notify \"mine {i}\", 'own'")[1] == ("A", f"mine {i}", "own")
-    assert backends(postgres) <= 2
+    assert backends(postgres, before) <= 2
     for c in ears:
         c.close()
     # When nobody listens any more, the server is like any other.
@@ -235,6 +236,7 @@ def test_health_counts_it(weir):
 
 
 def test_the_pool_serves_others_while_many_come_and_go(weir, postgres):
+    before = backends(postgres)
     w = weir(pool_size=2, pool_timeout="20s")
     stop = threading.Event()
     wrong = []
@@ -257,7 +259,7 @@ def test_the_pool_serves_others_while_many_come_and_go(weir, postgres):
         for i in range(200):
             assert c.value(f"select {i}") == str(i)
             if i % 20 == 0:
-                assert backends(postgres) <= 2
+                assert backends(postgres, before) <= 2
     stop.set()
     for thread in threads:
         thread.join()

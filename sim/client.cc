@@ -272,7 +272,8 @@ void Client::on_end(const Error& why) {
     return;
   }
   // An end is told even to those who do not read, and what they have not read is lost.
-  const bool foreseen = stage_ == Stage::condemned || (paused_ && model_.ends());
+  const bool deaf = rules_.reloads && status_ == 'I';  // see on_error(): its listening server
+  const bool foreseen = stage_ == Stage::condemned || (paused_ && (model_.ends() || deaf));
   if (!may_break() && !foreseen) return fail(fmt::format("the connection ended: {}", why.what()));
   again_or_finish();
 }
