@@ -27,7 +27,7 @@ def toml(value):
     return str(value) if isinstance(value, int) else '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def config_text(top, listeners, auth, databases, sections):
+def config_text(top, listeners, auth, databases, sections=None):
     lines = [f"{key} = {toml(value)}" for key, value in top.items()]
     for address, mode in listeners:
         lines += ["[[listen]]", f"address = {toml(address)}", f"mode = {toml(mode)}"]
@@ -35,7 +35,7 @@ def config_text(top, listeners, auth, databases, sections):
         lines += ["[auth]"] + [f"{key} = {toml(value)}" for key, value in auth.items()]
     for name, settings in databases.items():
         lines += [f"[databases.{toml(name)}]"] + [f"{key} = {toml(value)}" for key, value in settings.items()]
-    for kind, named in sections.items():
+    for kind, named in (sections or {}).items():
         for name, settings in named.items():
             lines += [f"[{kind}.{toml(name)}]"] + [f"{key} = {toml(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"

@@ -24,9 +24,9 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
       key_(key),
       mode_(admission.mode) {
   if (!admission.replication.empty()) {
-    replication_ =
+    rare().replication =
         std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
-    replication_->emplace_back("replication", admission.replication);
+    rare_->replication->emplace_back("replication", admission.replication);
   }
   configure();
   ++pool_.clients;
@@ -50,9 +50,9 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
     log(Level::info, who, "logged in ({} mode)", config::text(mode_));
   stream_->send(greeting);
   pending_ = std::move(early);
-  if (replication_) {
+  if (replicates()) {
     update_reading();
-    return pool_.acquire_private(*this, *replication_);
+    return pool_.acquire_private(*this, *rare_->replication);
   }
   refresh_idle_timer();
   if (profile_->known) {
@@ -66,7 +66,7 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
 
 // What PostgreSQL sends after AuthenticationOk.
 void Client::welcome(const relay::Settings& reported) {
-  phase_ = replication_ ? Phase::raw : Phase::serving;
+  phase_ = replicates() ? Phase::raw : Phase::serving;
   told_ = profile_->version;
   std::string out;
   for (const auto& [name, value] : reported) wire::write_parameter(out, name, value);
@@ -80,7 +80,7 @@ void Client::granted(server::Server& server) {
   server_ = &server;
   leased_groups_ = 0;
   server_full_ = false;
-  if (replication_) {
+  if (replicates()) {
     welcome(server.reported());
     server.send(std::exchange(pending_, {}));
     return;
@@ -116,7 +116,7 @@ void Client::idle(char status) {
     waiting_for_prepare_ = false;
     if (std::exchange(replay_failed_, false)) return try_another_server();
     replays_failed_ = 0;
-    if (!leaving_) {
+    if (!leaving()) {
       tell_drift();
       if (phase_ == Phase::serving) {
         tell_changes();
@@ -129,8 +129,8 @@ void Client::idle(char status) {
   barrier_ = false;
   if (hearing_ && status == 'I' && !hearing_idle()) return;
   const bool served = std::exchange(leased_groups_, std::uint16_t{0}) > 0;
-  if (leaving_ && status == 'I') {
-    const Error why = *leaving_;
+  if (leaving() && status == 'I') {
+    const Error why = *leaving();
     return end(why);
   }
   if (status == 'I' && sticky_ != 0 && !server_->dirty()) hold_sticky();
@@ -184,10 +184,13 @@ server::Server& Client::part() {
     update_reading();
   }
   if (names_ && names_->empty()) names_.reset();
-  portals_.reset();
   resets_.reset();
   pinned_.reset();
-  unread_.reset();
+  if (rare_) {
+    rare_->portals.clear();
+    rare_->unread.reset();
+    if (rare_->empty()) rare_.reset();
+  }
   altered_ = false;
   sticky_ = 0;
   return server;
@@ -211,12 +214,12 @@ void Client::replay_failed(const Error& why) {
   if (!waiting_for_prepare_) return end(why);
   replay_failed_ =
       pins_ == 0 && why.state() == sqlstate(Code::cancelled) && ++replays_failed_ < kAttempts;
-  if (!replay_failed_) leaving_ = std::make_unique<Error>(why);
+  if (!replay_failed_) rare().leaving = std::make_unique<Error>(why);
 }
 
 void Client::try_another_server() {
-  if (leaving_) {
-    const Error why = *leaving_;
+  if (leaving()) {
+    const Error why = *leaving();
     return end(why);
   }
   std::exchange(server_, nullptr)->give_back(mode_ == config::Mode::session || keeps_state());
@@ -288,7 +291,7 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
     cancelled_ = false;
     return;
   }
-  if (key != key_ || !server_ || (!replication_ && server_->pipeline().empty())) return;
+  if (key != key_ || !server_ || (!replicates() && server_->pipeline().empty())) return;
   server_->cancel(std::move(ticket));
 }
 
@@ -330,8 +333,8 @@ void Client::drain(const Error& why, Waiting waiters) {
   if (phase_ == Phase::gone) return;
   const bool busy =
       server_ && (server_->status() != 'I' || !server_->pipeline().quiet() || skip_ > 0);
-  if (replication_ || (!busy && (waiters == Waiting::refuse || !waiting.linked()))) return end(why);
-  leaving_ = std::make_unique<Error>(why);
+  if (replicates() || (!busy && (waiters == Waiting::refuse || !waiting.linked()))) return end(why);
+  rare().leaving = std::make_unique<Error>(why);
 }
 
 void Client::leave(const Error* why, bool orderly, std::string_view because) {
@@ -345,7 +348,7 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
   phase_ = Phase::gone;
   hearing_.reset();
   pool_.leave(*this);
-  if (replication_) {
+  if (replicates()) {
     pool_.abandon_private(*this);
     server_ = nullptr;
   }

@@ -260,6 +260,28 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   bool note_portal(Bytes name, Portal portal);
   Names& names();
 
+  // What an idle client has none of.
+  struct Rare {
+    std::unique_ptr<Error> leaving;  // drained: it goes when its transaction is over
+    std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
+        replication;                                    // start-up parameters for it
+    std::set<std::string, std::less<>> sql_statements;  // while they pin its server
+    std::set<std::string> named;  // custom settings that it has set since the last inspection
+    std::unique_ptr<Unread> unread;
+    Portals portals;  // those with anything to remember
+    bool empty() const {
+      return !leaving && !replication && sql_statements.empty() && named.empty() && !unread &&
+             portals.empty();
+    }
+  };
+  Rare& rare() {
+    if (!rare_) rare_ = std::make_unique<Rare>();
+    return *rare_;
+  }
+  const Error* leaving() const { return rare_ ? rare_->leaving.get() : nullptr; }
+  bool replicates() const { return rare_ && rare_->replication; }
+  void note_named(const std::string& setting);
+
   Worker& worker_;
   server::Pool& pool_;
   relay::ProfilePtr profile_;                 // its settings
@@ -274,20 +296,13 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   std::string pending_;   // bytes not dealt with yet; reading is paused while there are any
   std::size_t skip_ = 0;  // of a long message's body, still to come
   std::unique_ptr<net::Timer> idle_timer_;
-  std::unique_ptr<Error> leaving_;  // drained: it goes when its transaction is over
-  const char* run_ = nullptr;       // while serving: from here on nothing was sent yet,
-  const char* at_ = nullptr;        // and here the message at hand begins,
-  const char* end_ = nullptr;       // and this is the end of what has arrived
-  std::size_t need_ = 0;            // pending_ must be this long before a look at it is worth while
-  std::unique_ptr<Portals> portals_;  // those with any
-  std::unique_ptr<std::vector<std::pair<std::string, std::string>>>
-      replication_;  // start-up parameters for it
+  const char* run_ = nullptr;  // while serving: from here on nothing was sent yet,
+  const char* at_ = nullptr;   // and here the message at hand begins,
+  const char* end_ = nullptr;  // and this is the end of what has arrived
+  std::size_t need_ = 0;       // pending_ must be this long before a look at it is worth while
   std::unique_ptr<Resets> resets_;
-  std::unique_ptr<std::set<std::string, std::less<>>> sql_statements_;  // while they pin its server
   std::unique_ptr<Hearing> hearing_;  // null: it listens to nothing
-  std::unique_ptr<Unread> unread_;
-  std::unique_ptr<std::set<std::string>>
-      named_;  // custom settings that it has set since the last inspection
+  std::unique_ptr<Rare> rare_;
   std::uint32_t pid_;
   std::uint32_t key_;
   std::uint32_t told_ = 0;  // the version of the profile's reported settings

@@ -68,7 +68,7 @@ server::Pins Client::heed_channels(const server::Inspection& found) {
 // LISTEN is the only reason why it keeps its server, and it is idle.
 void Client::share_listening() {
   Hearing& h = *hearing_;
-  if (h.moving() || leaving_ || server_->cancelling() || h.failures >= kFailuresMost) return;
+  if (h.moving() || leaving() || server_->cancelling() || h.failures >= kFailuresMost) return;
   if (h.source == Source::shared) return h.subscription->ready() ? take_back() : void();
   if (!pool_.may_share_listening() || h.channels.size() > kChannelsMost ||
       !takes_them_as_they_are(server_->reported()))

@@ -385,10 +385,10 @@ Client::Step Client::on_query(const Frame& frame) {
 }
 
 Client::Step Client::on_execute(const Frame& frame) {
-  if (!portals_) return pass(Want::execute);
+  if (!rare_ || rare_->portals.empty()) return pass(Want::execute);
   wire::Reader reader(frame.here);
-  const auto portal = portals_->find(reader.text());
-  if (portal == portals_->end() || !reader.ok()) return pass(Want::execute);
+  const auto portal = rare_->portals.find(reader.text());
+  if (portal == rare_->portals.end() || !reader.ok()) return pass(Want::execute);
   if (!portal->second.deallocates.empty())
     names().undefine(portal->second.deallocates, server_->group());
   return pass(Want::execute, portal->second.flags);

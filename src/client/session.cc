@@ -42,9 +42,9 @@ void Client::inspected(const server::Inspection* found) {
   std::erase_if(now, [&](const auto& one) {
     return one.second.empty() && one.first.contains('.') &&
            !relay::look_up(profile_->settings, one.first) &&
-           !(named_ && named_->contains(one.first));
+           !(rare_ && rare_->named.contains(one.first));
   });
-  named_.reset();
+  if (rare_) rare_->named.clear();
   // What was reset goes back to what the client has asked for at its start.
   for (const auto& [name, value] : start_profile().settings)
     if (!relay::look_up(now, name)) relay::put(now, name, value);
@@ -53,9 +53,8 @@ void Client::inspected(const server::Inspection* found) {
   tell_drift();
   for (const auto& name : found->lost_statements) names().lose(name);
   if (!found->settings_only) {
-    sql_statements_.reset();
-    if (!found->sql_statements.empty())
-      sql_statements_ = std::make_unique<std::set<std::string, std::less<>>>(found->sql_statements);
+    if (rare_) rare_->sql_statements.clear();
+    if (!found->sql_statements.empty()) rare().sql_statements = found->sql_statements;
   }
   const Pins before = without(static_cast<Pins>(pins_ | ignored_), Pins{} | Pin::setting);
   const bool deaf = has(policies_.ignore, Pin::listen);
@@ -195,7 +194,7 @@ bool Client::heed_names(Bytes text, const relay::Statement* statement) {
   if (suspicion.unjudged()) {
     auto& texts = put_off().texts;
     texts.append(text.substr(0, kUnreadMost)).append(1, ' ');
-    unread_->too_much |= texts.size() > kUnreadMost;
+    rare_->unread->too_much |= texts.size() > kUnreadMost;
   }
   const auto* names = suspicion.names();
   if (!names) return true;
@@ -223,9 +222,13 @@ void Client::heed_marks(relay::Marks marks) {
   if (has(marks, Mark::opaque) || (leaves && suspicion.opaque())) sticky_ |= server::Pin::setting;
   if (!leaves) return;
   for (const auto& name : suspicion.names()->custom) {
-    if (!named_) named_ = std::make_unique<std::set<std::string>>();
-    if (named_->size() < kNamedMost) named_->insert(name);
+    note_named(name);
   }
+}
+
+void Client::note_named(const std::string& setting) {
+  auto& named = rare().named;
+  if (named.size() < kNamedMost) named.insert(setting);
 }
 
 // A function call message: it begins with the function's oid.
@@ -237,20 +240,21 @@ void Client::heed_call(Bytes function_call) {
   if (suspicion.unjudged()) {
     auto& calls = put_off().calls;
     calls.push_back(oid);
-    unread_->too_much |= calls.size() > kCallsMost;
+    rare_->unread->too_much |= calls.size() > kCallsMost;
   }
   if (const auto* names = suspicion.names()) heed_marks(names->marks_of(oid));
 }
 
 // Room for one more.
 Client::Unread& Client::put_off() {
-  if (!unread_) unread_ = std::make_unique<Unread>();
-  if (unread_->too_much) *unread_ = {.texts = {}, .calls = {}, .too_much = true};
-  return *unread_;
+  auto& unread = rare().unread;
+  if (!unread) unread = std::make_unique<Unread>();
+  if (unread->too_much) *unread = {.texts = {}, .calls = {}, .too_much = true};
+  return *unread;
 }
 
 void Client::heed_late() {
-  const auto unread = std::move(unread_);
+  const auto unread = rare_ ? std::move(rare_->unread) : nullptr;
   const auto* names = pool_.suspicion().names();
   if (!unread || !names) return;
   relay::Marks marks = unread->too_much ? names->all() : names->marks_in(unread->texts);
@@ -275,8 +279,7 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
   if (found.leaves || (found.frees && may_be_pinned())) server_->make_dirty();
   for (const auto& name : found.custom) {
     if (!pool_.know_setting(name)) sticky_ |= server::Pin::setting;
-    if (!named_) named_ = std::make_unique<std::set<std::string>>();
-    if (named_->size() < kNamedMost) named_->insert(name);
+    note_named(name);
   }
   if (found.undoes && resets_) {
     std::erase_if(resets_->names, [](const auto& name) { return name[0] == '!'; });

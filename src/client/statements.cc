@@ -134,7 +134,7 @@ Client::Step Client::parse_unnamed(const Frame&, Bytes text, Bytes types) {
 Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   const auto look = names().look(name, server_->group());
   if (look.unsure) return wait_for_replies(false);
-  const bool of_sql = sql_statements_ && sql_statements_->contains(name) && !server_->dirty();
+  const bool of_sql = rare_ && rare_->sql_statements.contains(name) && !server_->dirty();
   if (look.value || of_sql) return refuse(kTaken, name, Want::parse);
   if (names().count() >= worker_.settings().client_statements)
     return refuse(kTooMany, name, Want::parse);
@@ -310,8 +310,8 @@ Client::Step Client::on_bind(const Frame& frame) {
   Portal portal;
   const Step step = reach(front->statement, Want::bind, server_name, &portal);
   if (step == Step::stall || step == Step::drop) return step;
-  if (portal.flags != 0 && !portals_) portals_ = std::make_unique<Portals>();
-  if (portals_ && !note_portal(front->portal, std::move(portal)))
+  const bool noted = rare_ && !rare_->portals.empty();
+  if ((noted || portal.flags != 0) && !note_portal(front->portal, std::move(portal)))
     return end_with(Error(Code::too_large, fmt::format("more than {} portals", kPortalsMax)));
   if (first && step == Step::replaced && server_->pipeline().quiet() && server_->status() == 'I') {
     cut();
@@ -350,11 +350,11 @@ Client::Step Client::on_describe(const Frame& frame) {
 // False: there are too many.
 bool Client::note_portal(Bytes name, Portal portal) {
   if (portal.flags == 0) {
-    portals_->erase(std::string(name));
+    rare().portals.erase(std::string(name));
     return true;
   }
-  portals_->insert_or_assign(std::string(name), std::move(portal));
-  return portals_->size() <= kPortalsMax;
+  rare().portals.insert_or_assign(std::string(name), std::move(portal));
+  return rare_->portals.size() <= kPortalsMax;
 }
 
 // The statement stays on the server for others: only the client's name goes.
