@@ -18,7 +18,7 @@ import time
 from peers import (PASSWORD, HaProxy, PgBouncer, Pgweir, Postgres, Relay, Wire, end_pgbench, pgbench, prepare,
                    start_pgbench)
 from lib.targets import IO_URING
-from lib.wire import query
+from lib.wire import SYNC, parse, query
 
 LOOPS = ["io_uring", "epoll"] if IO_URING else ["epoll"]
 rows = []
@@ -173,6 +173,36 @@ def bench_memory():
         own = name != "pgbouncer"
         report(f"resident memory per idle client, {name}", f"{value:.2f} KiB",
                "at most 0.6 KiB" if own else "for comparison", value <= 0.6 if own else None)
+
+
+def bench_state():
+    """Resident memory of a client with 20 settings and 100 prepared statements, the same as other clients have."""
+    count = 100 if quick else 1000
+    settings = "; ".join(f"set app.setting{i} = 'value of setting {i}'" for i in range(20))
+    statements = [parse(f"S_{i}", f"select {i} + $1::int from pgbench_accounts where aid = $1") for i in range(100)]
+    with Postgres(settings={"max_connections": 100}) as pg:
+        prepare(pg)
+        for loop in LOOPS:
+            with Pgweir(pg, loop) as weir:
+                def clients(n):
+                    out = []
+                    for c in idle_clients(weir, n):
+                        c.buffer, c.parameters = bytearray(), {}
+                        c.query(settings)
+                        for statement in statements:  # as drivers do
+                            c.ask(statement, SYNC)
+                        out.append(c)
+                    return out
+                first = clients(20)  # what is allocated once
+                time.sleep(0.5)
+                before = weir.rss()
+                more = clients(count)
+                time.sleep(1)
+                value = (weir.rss() - before) / count / 1024
+                report(f"resident memory per client with 20 settings and 100 statements, {weir.name}", f"{value:.2f} KiB",
+                       "at most 4 KiB", value <= 4)
+                for c in first + more:
+                    c.close()
 
 
 def drain(c, sql):

@@ -17,22 +17,26 @@ class NameTable {
       return std::hash<std::string_view>()(text);
     }
   };
-  using Table = std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>>;
+  struct Use {
+    NameTable* home;
+    std::uint32_t refs = 0;
+  };
+  using Table = std::unordered_map<std::string, Use, Hash, std::equal_to<>>;
 
  public:
   // Shares a name; the last one to go frees it. The table outlives it.
   class Ref {
    public:
     Ref() = default;
-    Ref(Ref&& other) noexcept
-        : table_(other.table_), entry_(std::exchange(other.entry_, nullptr)) {}
+    Ref(Ref&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
     Ref& operator=(Ref&& other) noexcept {
-      std::swap(table_, other.table_);
       std::swap(entry_, other.entry_);
       return *this;
     }
     ~Ref() {
-      if (entry_ && --entry_->second == 0) table_->erase(table_->find(entry_->first));
+      if (!entry_ || --entry_->second.refs > 0) return;
+      Table& table = entry_->second.home->table_;
+      table.erase(table.find(entry_->first));
     }
     const std::string& text() const { return entry_->first; }
     // The same for equal names of one table.
@@ -40,8 +44,7 @@ class NameTable {
 
    private:
     friend class NameTable;
-    Ref(Table* table, Table::value_type* entry) : table_(table), entry_(entry) { ++entry->second; }
-    Table* table_ = nullptr;
+    explicit Ref(Table::value_type* entry) : entry_(entry) { ++entry->second.refs; }
     Table::value_type* entry_ = nullptr;
   };
 
@@ -51,8 +54,8 @@ class NameTable {
 
   Ref share(std::string_view text) {
     auto at = table_.find(text);
-    if (at == table_.end()) at = table_.emplace(text, 0).first;
-    return {&table_, &*at};
+    if (at == table_.end()) at = table_.emplace(text, Use{this}).first;
+    return Ref(&*at);
   }
   // Its Ref::id(), or null: nobody has it.
   const void* find(std::string_view text) const {

@@ -6,6 +6,10 @@
 
 namespace pgw::client {
 
+namespace {
+constexpr std::size_t kPendingKept = 8;  // changes for which a client that is idle has room
+}
+
 std::vector<Names::Entry>::const_iterator Names::place(const void* id) const {
   return std::ranges::lower_bound(entries_, id, std::less<>(),
                                   [](const Entry& entry) { return entry.name.id(); });
@@ -64,6 +68,10 @@ void Names::put(std::string name, Value value) {
       deallocators_ = std::make_unique<std::map<std::string, std::string, std::less<>>>();
     deallocators_->insert_or_assign(std::move(name), std::move(value.deallocates));
   }
+  // More than a client needs would be there a thousand times.
+  if (entries_.size() == entries_.capacity())
+    entries_.reserve(entries_.size() +
+                     std::max({std::size_t{8}, entries_.size() / 8, pending_.size() - first_}));
   const auto at = place(shared.id());
   entries_.insert(at, Entry{std::move(shared), std::move(value.statement), value.shape});
 }
@@ -102,6 +110,7 @@ void Names::settle(relay::Fate fate) {
   change = {};
   if (++first_ == pending_.size()) {
     pending_.clear();
+    if (pending_.capacity() > kPendingKept) pending_.shrink_to_fit();
     first_ = 0;
   }
 }
