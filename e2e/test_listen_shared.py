@@ -313,7 +313,7 @@ class Restless(threading.Thread):
 
 
 @pytest.mark.limit(150)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_every_listener_hears_a_part_without_a_gap(weir, postgres, seed):
     """PostgreSQL's queue has one order for all. What a client hears, which comes and moves between servers all the time,
     is a part of what a direct connection hears: nothing is missing, doubled or in another place."""
@@ -326,7 +326,7 @@ def test_every_listener_hears_a_part_without_a_gap(weir, postgres, seed):
 
     def speak(n, c):
         with c:
-            for i in range(400):
+            for i in range(200):
                 c.query(f"notify stress, 's{n}:{i}'")
                 time.sleep(0.005)
 
