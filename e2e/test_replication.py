@@ -64,7 +64,7 @@ def test_logical_stream(target):
             writer.query("drop table if exists logged; create table logged (a int)")
             writer.query("insert into logged values (42)")
         seen = []
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline and not any("42" in text for text in seen):
             message = cur.read_message()
             if message:
