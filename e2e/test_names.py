@@ -37,6 +37,14 @@ NAMES = [
     ("create temp table t_names (x int)", (parse("t", "table t_names"), SYNC), "drop table t_names",
      (run("a"), SYNC), "execute nothing"),
     ((run("nothing"), SYNC), (describe("S", "nothing"), SYNC), "execute nothing"),
+    (TWO, "begin", "execute a", (close("S", "a"), SYNC), LIST, "prepare a as select 'sql'", "execute a", "rollback",
+     "execute a", LIST),
+    (TWO, "begin", "execute a", "deallocate a", "prepare a as select 'sql'", "execute a", "commit", LIST),
+    ((parse("a", "select 1"), SYNC), "begin", "execute a", (close("S", "a"), SYNC), "execute a", "rollback"),
+    ("create temp table t_names (x int)", (parse("t", "table t_names"), SYNC), TWO, "begin", "drop table t_names",
+     "savepoint x", "execute b(41)", "rollback to x", "execute a", "commit", "drop table t_names"),
+    ("begin; create temp table t_names (x int) on commit drop", (parse("t", "table t_names"), SYNC), "commit",
+     "begin", "prepare c as select 3", "execute c", "commit"),
     ("select count(*) from pg_prepared_statement()", TWO, "select count(*) from pg_prepared_statement()"),
 ]
 

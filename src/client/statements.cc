@@ -192,7 +192,8 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
 // The text finds there what it would find without pgweir; afterwards that goes (Server::inspect).
 Client::Step Client::spell_out(const relay::Scan& scan, bool hide) {
   const bool any = names_ && names_->count() > 0;
-  if ((!any && !scan.lists) || server_->status() == 'E') return Step::keep;
+  if ((!any && !scan.lists && !server_->spells_any()) || server_->status() == 'E')
+    return Step::keep;
   if (server_->end_replay()) return wait_for_replies(true);
   if (server_->pipeline().groups() > 0) return wait_for_replies(false);
   cut();

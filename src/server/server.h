@@ -94,6 +94,7 @@ class Server final : net::StreamSink, relay::Effects {
   using Own = std::map<std::string, relay::StatementRef, std::less<>>;
   void spell_out(const Own& own, bool hide);
   bool spells(std::string_view name) const { return spelled_.contains(name); }
+  bool spells_any() const { return !spelled_.empty(); }
   relay::Pipeline& pipeline() { return pipeline_; }
   Prepared& prepared() { return prepared_; }
   std::uint32_t group() const { return pipeline_.group(); }
@@ -113,8 +114,8 @@ class Server final : net::StreamSink, relay::Effects {
   std::uint64_t unnamed = 0;
   // For pgweir's own ends: nobody hears of it.
   void query(std::string_view text);
-  // The same, and the client's unnamed statement stays.
-  void reset_to(std::string_view sql);
+  // The same, and the client's unnamed statement and portal stay.
+  void run_apart(std::string_view sql);
   // Gives these settings their values again where they were reset.
   void refill(const relay::Settings& wanted);
   // Whose sequence values (currval, lastval) the session may hold: the client with this number.

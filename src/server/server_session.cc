@@ -63,7 +63,7 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
     profile_ = profile;
     replayed = !sql.empty();
     if (session && wait) {
-      reset_to(sql);
+      run_apart(sql);
     } else if (wait) {
       query(sql);
     } else if (all) {
@@ -84,9 +84,9 @@ void Server::learn_reported() {
   agreed_ = profile_->version;
 }
 
-// The same as query(), for a session in which the client may have an unnamed statement, which a
-// simple query would drop.
-void Server::reset_to(std::string_view sql) {
+// The same as query(), for a session in which the client may have an unnamed statement or portal,
+// which a simple query would drop.
+void Server::run_apart(std::string_view sql) {
   static constexpr std::string_view kName = "pgweir_settings";
   std::string out;
   wire::write_parse(out, kName, sql, Bytes("\0\0", 2));
@@ -104,7 +104,7 @@ void Server::reset_to(std::string_view sql) {
 
 void Server::refill(const relay::Settings& wanted) {
   if (wanted.empty()) return;
-  reset_to(relay::refill(wanted));
+  run_apart(relay::refill(wanted));
   reports_due_ = !session_;
 }
 

@@ -107,10 +107,12 @@ void Server::replay(const relay::StatementRef& statement, bool close_first, Byte
 }
 
 // In groups of their own, where the client has begun none, so that one that PostgreSQL does not
-// take any more (its table is gone) is no loss to the others.
+// take any more (its table is gone) is no loss to the others; and behind a savepoint, so that it is
+// none to the client's transaction either. What is prepared stays when a savepoint goes.
 void Server::spell_out(const Own& own, bool hide) {
   if (pipeline_.skipping() || pipeline_.copying_in()) return;
   const bool alone = pipeline_.synced();
+  const bool in_block = alone && status_ == 'T';
   const std::uint16_t flags = alone ? kQuiet : Expected::ours;
   const auto close = [&](std::string& out, std::string_view name, std::uint16_t more) {
     wire::write_close(out, 'S', name);
@@ -127,12 +129,19 @@ void Server::spell_out(const Own& own, bool hide) {
       prepared_.close_sent(*statement, pipeline_.group());
       close(out, statement->server_name(), Expected::server_op);
     }
-    end(out);
-    send(out);
   }
+  std::erase_if(spelled_, [&](const auto& one) {  // the client has no such statement any more
+    if (own.contains(one.first)) return false;
+    if (one.second.made) close(out, one.first, 0);
+    return true;
+  });
+  end(out);
+  send(out);
+  bool guarded = false;
   for (const auto& [name, statement] : own) {
     Spelling& known = spelled_[name];
     if (known.statement == statement) continue;
+    if (in_block && !std::exchange(guarded, true)) run_apart("SAVEPOINT pgweir_spelling");
     out.clear();
     if (known.statement) close(out, name, 0);
     wire::write_parse(out, name, statement->text(), statement->types());
@@ -141,7 +150,9 @@ void Server::spell_out(const Own& own, bool hide) {
     expect({.want = Want::parse, .flags = static_cast<std::uint16_t>(flags | Expected::spells)});
     end(out);
     send(out);
+    if (guarded) run_apart("ROLLBACK TO SAVEPOINT pgweir_spelling");
   }
+  if (guarded) run_apart("RELEASE SAVEPOINT pgweir_spelling");
   make_dirty();
 }
 
