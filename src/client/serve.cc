@@ -284,7 +284,10 @@ Client::Step Client::begin_group() {
   const bool left = mode_ == config::Mode::transaction && server_->dirty();
   if (mode_ == config::Mode::transaction) server_->begin_group();
   if (!pipeline.quiet()) {
-    if (barrier_ || to_listen || pipeline.size() >= kOwedMax) return wait_for_replies(true);
+    // What pgweir does for itself may be under way while the client's settings are not in effect.
+    if (barrier_ || to_listen || pipeline.size() >= kOwedMax ||
+        (server_->status() == 'I' && server_->needs_prepare(profile_)))
+      return wait_for_replies(true);
     if (leased_groups_ >= kGroupsPerLease && mode_ == config::Mode::transaction &&
         pool_.has_waiters())
       return wait_for_replies(true);
