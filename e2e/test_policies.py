@@ -286,3 +286,15 @@ def test_pins_are_logged_at_their_begin_and_end_and_not_too_often(weir):
     assert len([line for line in busy if re.search("its server stays with it: lock", line)]) == 1
     assert len([line for line in busy if "stayed with it" in line]) == 1
     assert len([line for line in busy if 'on_listen is "error"' in line]) == 1
+
+
+def test_what_is_ignored_does_not_stay_with_the_listening_server(weir, postgres):
+    w = weir(pool_size=2, top={"on_lock": "ignore"})
+    with w.wire(database="e2e") as a, w.wire(database="e2e") as b:
+        a.query("begin; listen here; select pg_advisory_lock(4711); commit")
+        b.query("listen there")
+        wait_for(lambda: "listens for the clients" in w.log())
+        a.query("select 1")
+        held = "select count(*) from pg_locks where locktype = 'advisory'"
+        wait_for(lambda: postgres.psql(held, database="e2e") == "0")
+        assert a.query("select pg_listening_channels()")[1] == ("D", b"here")

@@ -76,6 +76,7 @@ void Client::share_listening() {
   auto& home = pool_.listening();
   server::Hearer& self = *this;
   if (!home.running()) {
+    if (ignored_ != 0) return;  // nobody would clean that away
     pin(0);
     server::Server& server = part();
     home.adopt(server, h.channels);
