@@ -152,7 +152,7 @@ void Server::spell_out(const Own& own, bool hide) {
     send(out);
     if (guarded) run_apart("ROLLBACK TO SAVEPOINT pgweir_spelling");
   }
-  if (guarded) run_apart("RELEASE SAVEPOINT pgweir_spelling");
+  if (guarded) run_apart("RELEASE pgweir_spelling");
   make_dirty();
 }
 
