@@ -68,3 +68,19 @@ def test_names(target, texts):
         outcome.append(other.ask(run("a"), SYNC))
     others.close()
     return outcome
+
+
+HIDDEN = ["execute {name}", "explain execute {name}", "select query_to_xml('execute {name}', true, true, '')",
+          "select query_to_xml('select * from pg_prepared' || '_statements', true, true, '')"]
+
+
+@pytest.mark.parametrize("text", HIDDEN)
+def test_a_text_does_not_reach_what_others_have_prepared(weir, text):
+    w = weir(pool_size=1, top={"workers": 1})
+    with w.wire(database="e2e") as other, w.wire(database="e2e") as c:
+        for i in range(3):
+            other.ask(parse(f"s{i}", f"select 'secret {i}'"), SYNC)
+        for name in ("pgweir_0_1", "pgweir_0_2", "pgweir_0_3"):
+            for i in range(3):
+                assert other.ask(run(f"s{i}"), SYNC)[1] == ("D", f"secret {i}".encode())
+            assert "secret" not in str(c.query(text.format(name=name)))

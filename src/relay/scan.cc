@@ -62,7 +62,9 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'p':
       out.names |= same(word, "prepare");
-      out.lists |= contains(word, "pg_prepared_statement");
+      // The name of a shared statement is nobody's to know.
+      out.lists |= contains(word, "pg_prepared_statement") ||
+                   (word.size() >= 7 && same(word.substr(0, 7), "pgweir_"));
       out.closer |=
           same(word, "prepare") || (word.size() >= 7 && same(word.substr(0, 7), "pgweir_")) ||
           same(word, "pg_settings") || (word.size() >= 7 && same(word.substr(0, 7), "pg_temp")) ||
@@ -73,6 +75,7 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'q':
       out.closer |= contains(word, "query_to_xml");
+      out.lists |= contains(word, "query_to_xml");  // of a text that is not seen here
       break;
     case 'r':
       out.fleeting |= word.size() >= 6 && same(word.substr(0, 3), "reg");
