@@ -3,8 +3,8 @@ import contextlib
 import socket
 import threading
 
-from lib.pooler import Pgweir
-from lib.wire import SYNC, parse, query
+from lib.pooler import Pgweir, wait_for
+from lib.wire import SYNC, Wire, parse, query
 
 
 class Gate:
@@ -52,3 +52,20 @@ def test_settings_are_in_effect_though_statements_are_being_closed(postgres, loo
             gate.opened.set()
             assert c.until_ready()[1] == ("D", b"own")
     gate.listener.close()
+
+
+def test_a_cancelled_question_is_asked_again(weir, postgres):
+    """A late cancel meets what pgweir asks the session, and then the client is idle: the server is for others."""
+    w = weir(pool_size=1, pool_timeout="10s", top={"suspect": "text"})
+    asking = "select pid from pg_stat_activity where query like '/* pgweir: what is in%' and wait_event_type = 'Lock'"
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other, \
+            Wire(("127.0.0.1", postgres.port), database="e2e") as direct:
+        c.query("select 1")
+        direct.query("begin; lock table pg_depend in access exclusive mode")
+        assert c.query("set work_mem = '2MB'")[-1] == ("Z", "I")
+        pid = wait_for(lambda: postgres.psql(asking, database="e2e"))
+        postgres.psql(f"select pg_cancel_backend({pid})", database="e2e")
+        wait_for(lambda: "its server stays with it: unknown" in w.log())
+        direct.query("rollback")
+        assert other.query("select 1")[1] == ("D", b"1")
+        assert c.query("show work_mem")[1] == ("D", b"2MB")

@@ -12,7 +12,8 @@ namespace pgw::client {
 
 namespace {
 constexpr Duration kLinger = 5s;
-}
+constexpr std::uint8_t kAskMost = 3;  // what its session holds, until it does something
+}  // namespace
 
 Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, std::uint32_t pid,
                std::uint32_t key)
@@ -154,7 +155,7 @@ void Client::progressed() {
 
 void Client::cancel_over() {
   if (!stalled_) {
-    if (hearing_) maybe_release();
+    if (hearing_ || has(pins_, server::Pin::unknown)) maybe_release();
     return;
   }
   stalled_ = false;
@@ -166,6 +167,9 @@ void Client::maybe_release() {
   if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
   if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
   if (server_->suspect()) return server_->inspect();
+  // A cancel that came late may have been the reason, and the client may do nothing more for long.
+  if (has(pins_, server::Pin::unknown) && unanswered_ < kAskMost && !server_->cancelling())
+    return server_->inspect();
   if (pins_ == 0) return release();
   if (hearing_ && pins_ == (server::Pins{} | server::Pin::listen)) share_listening();
 }

@@ -317,6 +317,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   bool waits_for_replay_ = false;    // stalled_, only until the settings are in effect
   bool replay_failed_ = false;       // they are not, and another server may do better
   std::uint8_t replays_failed_ = 0;  // in a row
+  std::uint8_t unanswered_ = 0;      // inspections that failed, in a row
   bool barrier_ = false;             // nothing further until the server owes nothing
   bool serving_ = false;
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014

@@ -28,7 +28,11 @@ void Client::tell_changes() {
 
 // Settings go with the client; anything else it can have on this server only.
 void Client::inspected(const server::Inspection* found) {
-  if (!found) return hold(static_cast<Pins>(pins_ | ignored_ | static_cast<Pins>(Pin::unknown)));
+  if (!found) {
+    if (unanswered_ < 255) ++unanswered_;
+    return hold(static_cast<Pins>(pins_ | ignored_ | static_cast<Pins>(Pin::unknown)));
+  }
+  unanswered_ = 0;
   if (mode_ == config::Mode::session) return;
   heed_late();
   // PostgreSQL does not list a custom setting whose name is not known: only what sets all settings
