@@ -298,3 +298,14 @@ def test_what_is_ignored_does_not_stay_with_the_listening_server(weir, postgres)
         held = "select count(*) from pg_locks where locktype = 'advisory'"
         wait_for(lambda: postgres.psql(held, database="e2e") == "0")
         assert a.query("select pg_listening_channels()")[1] == ("D", b"here")
+
+
+def test_values_that_are_kept_are_not_looked_for_in_an_aborted_block(weir, postgres):
+    postgres.psql("create sequence if not exists policies", database="e2e")
+    w = weir(pool_size=2, top={"on_sequence": "pin"})
+    with w.wire(database="e2e") as c:
+        c.send(query("begin; discard sequences"), query("select 1/0"), query("select nextval('policies')"),
+               query("rollback"))
+        replies = c.until_ready(4)
+        assert [reply[1] for reply in replies if reply[0] == "E"] == ["22012", "25P02"]
+        assert [reply[1] for reply in replies if reply[0] == "Z"] == ["T", "E", "E", "I"]

@@ -130,6 +130,8 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   std::string_view app() const;  // application_name, as given at its start
   // The text must be analysed before it is sent.
   bool concerns(const relay::Scan& scan) const;
+  // The text needs claim_sequences(), which fails where a group before it has.
+  bool claims_sequences(const relay::Scan& scan) const;
   // The reasons that the policy does not allow; then the statement is refused: in its place the
   // server is sent one that fails there.
   Pins forbidden(const sql::Analysis& found, Bytes text);

@@ -83,6 +83,11 @@ bool Client::concerns(const relay::Scan& scan) const {
          (scan.takes_sequences && !has(policies_.ignore, Pin::sequence));
 }
 
+bool Client::claims_sequences(const relay::Scan& scan) const {
+  return scan.reads_sequences || (scan.takes_sequences && !has(policies_.ignore, Pin::sequence) &&
+                                  server_->sequences_of != serial());
+}
+
 Pins Client::forbidden(const sql::Analysis& found, Bytes text) {
   const Pins pins = found.shows & policies_.error;
   if (pins != 0) {

@@ -340,7 +340,7 @@ Client::Step Client::on_query(const Frame& frame) {
     if (!text) return end_with(text.error());
     const auto scan = relay::scan(*text);
     altered_ |= scan.alters;
-    if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
+    if (claims_sequences(scan) && server_->pipeline().groups() > 0) return wait_for_replies(false);
     const bool shared = mode_ == config::Mode::transaction;
     if ((scan.names || scan.lists) && shared && !relay::deallocated_name(*text)) {
       const Step step = spell_out(scan, scan.lists);

@@ -231,7 +231,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
     const Step step = check_shape(name, value, has == Prepared::Has::yes);
     if (step != Step::keep) return step;
   }
-  if (scan.reads_sequences && server_->pipeline().groups() > 0) return wait_for_replies(false);
+  if (claims_sequences(scan) && server_->pipeline().groups() > 0) return wait_for_replies(false);
   if (portal && !heed_names(value.statement->text(), value.statement.get()))
     return wait_for_replies(false);
   altered_ |= scan.alters;
