@@ -100,7 +100,7 @@ def test_a_shared_statement_cannot_be_taken_away_by_its_name(weir):
             for worker in range(4):
                 for i in range(1, 20):
                     gone += bad.query(f"select 1; deallocate pgweir_{worker}_{i}")[-2][0] == "C"
-        assert gone == 1
+        assert gone == 0  # it is not there for them
         assert a.ask(run("mine"), SYNC)[1] == ("D", b"42")
 
 
