@@ -32,6 +32,7 @@ void Server::schema_changes(std::string_view tag) {
 // Whether inspect() must wait: for what is to be asked is not known.
 bool Server::defers_inspection() {
   const auto& suspicion = pool_.suspicion();
+  if (born_ < suspicion.moved()) return deferred_ = false;  // nobody gets it after this client
   if (!deferred_) settled_ = suspicion.changes();
   const auto first = suspicion.before_inspection(settled_);
   deferred_ = first != Suspicion::First::nothing;
@@ -61,6 +62,9 @@ void Server::survey_row(Bytes message) {
 void Server::survey_answered() {
   if (!survey_error_ && survey_->next()) return send_survey();
   const auto survey = std::move(survey_);
+  if (!survey_error_ && born_ < pool_.suspicion().moved())
+    survey_error_ = Error(Code::connection, "its database leads elsewhere now")
+                        .with_state(sqlstate(Code::cancelled));
   if (survey_error_) {
     pool_.suspicion().failed(*survey_error_);
   } else {

@@ -24,6 +24,7 @@ void Suspicion::configure() {
   mode_ = word == "text" ? Mode::text : word == "always" ? Mode::always : Mode::functions;
   std::string where = fmt::format("{}/{}", pool_.host(), pool_.dbname());
   if (schema_ && where == where_) return;
+  if (schema_) moved_ = context_.loop.now();
   where_ = std::move(where);
   schema_ = context_.schemas.of(where_);
   mark_.clear();

@@ -53,6 +53,9 @@ class Suspicion {
   void done(Survey& survey);
   void failed(const Error& why);
   bool running() const { return running_; }
+  // Since when the database leads where it does, if it has led elsewhere before: what servers from
+  // before know is of no use.
+  Time moved() const { return moved_; }
 
  private:
   enum class Mode : std::uint8_t { text, functions, always };
@@ -68,10 +71,11 @@ class Suspicion {
   std::string mark_;         // of the survey that gave them
   std::uint64_t seen_ = 0;   // changes when that began
   std::uint64_t begun_ = 0;  // ... when the one that is running did
-  Time stale_{};             // from then on it is too old
-  Time retry_{};             // not before, after one that failed
-  bool known_ = false;       // there was one
-  bool all_ = false;         // it has found too much
+  Time moved_{};
+  Time stale_{};        // from then on it is too old
+  Time retry_{};        // not before, after one that failed
+  bool known_ = false;  // there was one
+  bool all_ = false;    // it has found too much
   bool opaque_ = false;
   bool running_ = false;
   unsigned failures_ = 0;  // in a row
