@@ -24,7 +24,8 @@ constexpr std::size_t kBufferBytes = 16 * 1024;
 constexpr unsigned kBuffers = 256;
 constexpr int kDescriptorsMost = 65536;
 
-std::vector<int> partner(kDescriptorsMost, -1);  // by descriptor
+std::vector<int> partner(kDescriptorsMost, -1);              // by descriptor
+std::vector<std::uint32_t> generation(kDescriptorsMost, 0);  // a descriptor may be had again
 
 int check(int result, const char* what) {
   if (result >= 0) return result;
@@ -64,6 +65,7 @@ int join(int client, int upstream) {
   at_once(server);
   partner[static_cast<std::size_t>(client)] = server;
   partner[static_cast<std::size_t>(server)] = client;
+  for (const int fd : {client, server}) ++generation[static_cast<std::size_t>(fd)];
   return server;
 }
 
@@ -144,16 +146,18 @@ class Ring {
   }
 
  private:
-  enum : std::uint64_t { kAccept = 1ull << 32, kReceive = 2ull << 32, kSend = 3ull << 32 };
+  enum : std::uint64_t { kAccept = 1ull << 60, kReceive = 2ull << 60, kSend = 3ull << 60 };
+  static std::uint64_t named(int fd) {
+    const auto at = static_cast<std::size_t>(fd);
+    return std::uint64_t{generation[at] & 0xffffffu} << 32 | static_cast<unsigned>(fd);
+  }
 
   io_uring_sqe* next() {
     sqe_ = io_uring_get_sqe(&ring_);
     if (!sqe_) std::exit(1);
     return sqe_;
   }
-  void mark(std::uint64_t what, int fd) {
-    io_uring_sqe_set_data64(sqe_, what | static_cast<unsigned>(fd));
-  }
+  void mark(std::uint64_t what, int fd) { io_uring_sqe_set_data64(sqe_, what | named(fd)); }
   void give_back(unsigned id) {
     io_uring_buf_ring_add(buffers_, memory_.data() + id * kBufferBytes, kBufferBytes,
                           static_cast<unsigned short>(id), io_uring_buf_ring_mask(kBuffers), 0);
@@ -166,7 +170,7 @@ class Ring {
   }
 
   void take(const io_uring_cqe& cqe, int upstream) {
-    const auto what = cqe.user_data & ~0xffffffffull;
+    const auto what = cqe.user_data & 0xfull << 60;
     const int fd = static_cast<int>(cqe.user_data & 0xffffffffull);
     if (what == kAccept) {
       const int server = join(check(cqe.res, "accept"), upstream);
@@ -174,6 +178,10 @@ class Ring {
       return receive(server);
     }
     if (what != kReceive) return;
+    if ((cqe.user_data & ~what) != named(fd)) {  // of one before
+      if (cqe.res > 0) give_back(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+      return;
+    }
     if (cqe.res <= 0) {
       if (cqe.res != -ENOBUFS) return part(fd);
     } else {

@@ -226,9 +226,10 @@ class Analyst {
     read();
     bool local = false;
     if (!reset && now_.identifier() && !peek().sign('.')) {
-      local = now_.is("local");
-      if (one_of(now_, {"transaction", "constraints"})) return;
-      if ((local || now_.is("session")) && (peek().identifier())) read();
+      const bool more = peek().identifier() && !peek().is("to");  // else it is a setting's name
+      local = now_.is("local") && more;
+      if (more && one_of(now_, {"transaction", "constraints"})) return;
+      if (more && (local || now_.is("session"))) read();
     }
     sets_any_ = true;
     std::string name = now_.identifier() ? now_.value() : std::string();
