@@ -215,3 +215,12 @@ TEST(Analysis, WhatEndsWithTheTransactionIsNotShown) {
 TEST(Analysis, LooksIntoTheBodyOfDo) {
   EXPECT_TRUE(analyze("do $$ begin perform lastval(); end $$").reads_sequences);
 }
+
+TEST(Analysis, LocalMayBeTheNameOfASetting) {
+  for (const char* text :
+       {"set local = a", "set local to a", "set session = a", "set constraints to 1"})
+    EXPECT_TRUE(analyze(text).sets) << text;
+  for (const char* text : {"set local a = 1", "set local a to 1", "set constraints all deferred",
+                           "set transaction read only", "set local time zone 'x'"})
+    EXPECT_FALSE(analyze(text).sets) << text;
+}
