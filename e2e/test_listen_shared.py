@@ -1,6 +1,5 @@
 """The server that listens for all clients of a pool: how many it serves, how it ends, and who is told."""
 import random
-import os
 import re
 import select
 import signal
@@ -234,23 +233,6 @@ def test_health_counts_it(weir):
         assert other.query("select 1")[1] == ("D", b"1")
         status, text = w.health()
         assert status == 200, text
-
-
-def test_a_request_that_waits_for_the_listening_server_can_be_cancelled(weir):
-    w = weir(pool_size=3)
-    with w.wire(database="e2e") as c:
-        c.query("listen a")
-        wait_for(lambda: "listens for the clients" in w.log())
-        pid = listening_pid(w)
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            c.send(query("begin; notify a"))
-            c.cancel()
-            reply = c.until_ready()
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        assert reply[0][:2] == ("E", "57014"), reply
-        assert c.query("notify a, 'x'")[1] == ("A", "a", "x")
 
 
 def test_the_pool_serves_others_while_many_come_and_go(weir, postgres):

@@ -286,8 +286,8 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
     cancelled_ = false;  // it was for what waited, not for what comes
     return;
   }
-  const bool moving = hearing_ && hearing_->moving();
-  if (key == key_ && server_ && (moving || server_->inspecting())) {
+  if (hearing_ && hearing_->moving()) return;  // nothing of it was sent yet
+  if (key == key_ && server_ && server_->inspecting()) {
     if (!stalled_) return;  // nothing of the client's is under way
     stalled_ = false;
     cancelled_ = true;
