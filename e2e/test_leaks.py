@@ -1,19 +1,10 @@
 """Whatever a client does, the next one on the same server finds a session as new: the canary looks for what was left."""
 import pytest
 
+from lib.canary import canary
 from lib.wire import SYNC, bind, execute, parse, run
 
-CANARY = """
-select name, setting from pg_settings where source in ('session', 'interactive')
-union all select 'lock', objid::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
-union all select 'temporary', relname from pg_class where relnamespace = pg_my_temp_schema()
-union all select 'prepared', name from pg_prepared_statements where name !~ '^pgweir_'
-union all select 'cursor', name from pg_cursors where is_holdable
-union all select 'channel', c from pg_listening_channels() c
-union all select 'role', current_user where current_user <> session_user
-union all select name, current_setting(name, true) from (values ('local.tenant'), ('constraints.x')) v (name)
- where current_setting(name, true) <> ''
-order by 1, 2"""
+CANARY = canary("local.tenant", "constraints.x")
 
 
 def two_portals(c):

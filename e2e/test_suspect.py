@@ -6,19 +6,10 @@ import time
 
 import pytest
 
+from lib.canary import canary
 from lib.wire import SYNC, bind, execute, function_call, parse, query, run
 
-CANARY = """
-select name, setting from pg_settings where source in ('session', 'interactive')
-union all select 'lock', objid::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
-union all select 'temporary', relname from pg_class where relnamespace = pg_my_temp_schema()
-union all select 'prepared', name from pg_prepared_statements where name !~ '^pgweir_'
-union all select 'cursor', name from pg_cursors where is_holdable
-union all select 'channel', c from pg_listening_channels() c
-union all select 'role', current_user where current_user <> session_user
-union all select 'tenant', current_setting('myapp.tenant', true)
- where current_setting('myapp.tenant', true) <> ''
-order by 1, 2"""
+CANARY = canary("myapp.tenant")
 NOTHING = [("C", "SELECT 0"), ("Z", "I")]
 
 # What is done, and a question whose answer is then 't' for who has done it.

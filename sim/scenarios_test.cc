@@ -4,9 +4,7 @@
 
 #include <algorithm>
 
-#include "middle.h"
-#include "request.h"
-#include "world.h"
+#include "stage.h"
 
 namespace pgw::sim {
 namespace {
@@ -30,163 +28,6 @@ TEST(Scenarios, AllPass) {
     EXPECT_TRUE(verdict.passed) << s.what << ": swarm " << (s.direct ? "--direct " : "")
                                 << "--seed " << s.seed << ": " << verdict.reason;
   }
-}
-
-// A client that sends what it is told and keeps what it gets: the messages' types, an error with
-// its SQLSTATE, ReadyForQuery with its status.
-class Hand final : public net::StreamSink {
- public:
-  // `hello` is the start-up packet.
-  Hand(SimLoop& loop, std::uint16_t port, std::string hello)
-      : hello_(std::move(hello)),
-        stream_(loop.connect({net::Address::Kind::ipv4, "127.0.0.1", port}, *this)) {}
-  void send(const std::string& bytes) { stream_->send(bytes); }
-  std::string take() { return std::exchange(got_, {}); }
-  bool ended() const { return !stream_; }
-  const std::string& key() const { return key_; }
-  void pause() { stream_->pause(); }
-  void resume() { stream_->resume(); }
-  std::size_t queued() const { return stream_->queued(); }
-  const std::string& raw() const { return raw_; }
-  bool hears_settings = false;  // ParameterStatus is among what it keeps
-
-  void on_connected() override { stream_->send(hello_); }
-  void on_bytes(Bytes bytes) override {
-    framer_.feed(bytes);
-    raw_ += bytes;
-    while (const auto m = framer_.next()) {
-      if (m->type == 'S' && hears_settings) {
-        Reader in(m->body);
-        const std::string name = in.text();
-        got_ += fmt::format("{}S({}={})", got_.empty() ? "" : " ", name, in.text());
-      }
-      if (m->type == 'S' || m->type == 'N') continue;
-      if (m->type == 'R' && Reader(m->body).u32() == 3) {
-        stream_->send(frame('p', Body().text("app-secret").take()));
-        continue;
-      }
-      if (m->type == 'K') key_ = m->body;
-      if (!got_.empty()) got_ += ' ';
-      got_ += m->type;
-      if (m->type == 'E') got_ += error_field(m->body, 'C');
-      if (m->type == 'Z') got_ += m->body;
-    }
-  }
-  void on_end(const Error&) override { stream_.reset(); }
-
- private:
-  std::string hello_;
-  std::string key_;
-  std::string raw_;
-  Framer framer_{false};
-  std::string got_;
-  std::unique_ptr<net::Stream> stream_;
-};
-
-// A server that logs everybody in and answers each Sync with these bytes.
-class Parrot final : public net::ListenSink, net::StreamSink {
- public:
-  Parrot(SimLoop& loop, std::string answer)
-      : answer_(std::move(answer)),
-        listener_(std::move(*loop.listen({net::Address::Kind::ipv4, "10.0.0.1", 5432}, *this))) {}
-  void on_accept(std::unique_ptr<net::Stream> stream) override {
-    framer_ = Framer(true);
-    stream_ = std::move(stream);
-    stream_->set_sink(*this);
-  }
-  void on_accept_failed(const Error&) override {}
-  void on_bytes(Bytes bytes) override {
-    framer_.feed(bytes);
-    while (const auto m = framer_.next()) {
-      if (m->type == 0)
-        stream_->send(frame('R', Body().u32(0).take()) + frame('K', Body().u32(1).u32(2).take()) +
-                      frame('Z', "I"));
-      if (m->type == 'S') stream_->send(answer_);
-    }
-  }
-  void on_end(const Error&) override { stream_.reset(); }
-
- private:
-  std::string answer_;
-  Framer framer_{true};
-  std::unique_ptr<net::Listener> listener_;
-  std::unique_ptr<net::Stream> stream_;
-};
-
-constexpr std::uint16_t kSession = 6432;
-constexpr std::uint16_t kTransaction = 6543;
-
-// The pooler, on a network where every send arrives in one piece.
-class Stage : public testing::Test {
- protected:
-  Stage()
-      : sim(1),
-        network(sim),
-        pg(sim, network, "pg"),
-        clients(sim, network, "clients"),
-        offload(sim),
-        resolver(sim) {
-    network.other.split = 0;
-    plan.pool_size = 1;
-  }
-  ~Stage() override {
-    hands.clear();
-    middle.reset();
-    postgres.reset();
-    parrot.reset();
-    sim.clear();
-  }
-  void open() { middle = std::make_unique<Middle>(sim, network, offload, resolver, plan); }
-  void open_with_postgres() {
-    postgres = std::make_unique<Postgres>(pg, Postgres::Options{});
-    postgres->start();
-    open();
-  }
-  Hand& connect(std::uint16_t port, std::string hello) {
-    hands.push_back(std::make_unique<Hand>(clients, port, std::move(hello)));
-    settle();
-    return *hands.back();
-  }
-  Hand& hand(std::uint16_t port, std::vector<std::pair<std::string, std::string>> more = {}) {
-    if (more.empty() || more.front().first != "user") more.emplace_back("user", "app");
-    more.emplace_back("database", "shop");
-    return connect(port, startup_packet(196608, more));
-  }
-  // What comes back within a second.
-  std::string ask(Hand& from, const std::string& bytes) {
-    from.send(bytes);
-    settle();
-    return from.take();
-  }
-  void settle(Duration most = 1s) {
-    const Time until = sim.now() + most;
-    while (!sim.failure() && sim.next() <= until && sim.step()) {
-    }
-    EXPECT_FALSE(sim.failure()) << *sim.failure();
-  }
-
-  Simulation sim;
-  Network network;
-  SimLoop pg, clients;
-  SimOffload offload;
-  SimResolver resolver;
-  World::Plan plan;
-  std::unique_ptr<Postgres> postgres;
-  std::unique_ptr<Parrot> parrot;
-  std::unique_ptr<Middle> middle;
-  std::vector<std::unique_ptr<Hand>> hands;
-};
-
-std::string message(char type) { return frame(type, ""); }
-std::string query(std::string_view text) { return frame('Q', Body().text(text).take()); }
-std::string parse_of(std::string_view name, std::string_view text) {
-  return frame('P', Body().text(name).text(text).u16(0).take());
-}
-std::string bind_of(std::string_view name) {
-  return frame('B', Body().text("").text(name).u16(0).u16(0).u16(0).take());
-}
-std::string describe_of(std::string_view name) {
-  return frame('D', Body().u8('S').text(name).take());
 }
 
 TEST_F(Stage, NothingIsSaidToAClientThatWasToldFatal) {
@@ -406,43 +247,6 @@ TEST_F(Stage, ACopyThatFailsDoesNotTakeTheEndOfTheNextOne) {
   EXPECT_EQ(ask(c, query("COMMIT")), "C ZI");
 }
 
-// The settings are replayed with the client's messages right behind them. If that fails, these must
-// not be carried out under the settings of the client before.
-TEST_F(Stage, NothingRunsUnderAnothersSettings) {
-  open_with_postgres();
-  const std::string show = parse_of("s", "SHOW application_name") + bind_of("s") +
-                           frame('E', Body().text("").u32(0).take());
-  for (const Kind failing : {Kind::begin, Kind::set_config, Kind::commit}) {
-    for (const auto& wanted :
-         {query("SHOW application_name") + query("SHOW application_name"),
-          show + message('S') + query("COMMIT") + query("SHOW application_name")}) {
-      Hand& one = hand(kTransaction, {{"application_name", "c1.0"}});
-      Hand& two = hand(kTransaction, {{"application_name", "c2.0"}});
-      EXPECT_EQ(ask(two, query("SELECT 'c2.1'")), "R K ZI T D C ZI");
-      EXPECT_EQ(ask(one, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
-      postgres->cancel_next = failing;
-      EXPECT_EQ(ask(two, wanted), "E57014");
-      EXPECT_TRUE(two.ended());
-      // The server is as it should be for those who come later.
-      EXPECT_EQ(ask(one, query("SELECT 'c1.2'")), "T D C ZI");
-      hands.clear();
-      settle();
-    }
-  }
-}
-
-// With a statement_timeout that may hit the replay itself, its answer is awaited, and a failure is
-// nothing to the client.
-TEST_F(Stage, AShortTimeoutOfTheClientBeforeIsNoHarm) {
-  open_with_postgres();
-  Hand& one = hand(kTransaction, {{"statement_timeout", "1"}});
-  Hand& two = hand(kTransaction, {{"application_name", "c2.0"}});
-  EXPECT_EQ(ask(two, query("SELECT 'c2.1'")), "R K ZI T D C ZI");
-  EXPECT_EQ(ask(one, query("SELECT 'c1.1'")), "R K ZI T D C ZI");
-  postgres->cancel_next = Kind::set_config;
-  EXPECT_EQ(ask(two, query("SHOW application_name")), "T D C ZI");
-}
-
 // Nothing slow is done for a login with SCRAM, whether the user exists, and whether it has logged
 // in before: else the time would tell.
 TEST_F(Stage, ScramAsksEverybodyAlike) {
@@ -468,61 +272,6 @@ TEST_F(Stage, AQueryInsideCopyEndsTheConnectionAsInPostgres) {
     EXPECT_TRUE(c.ended());
     settle(20s);
   }
-}
-
-// A start-up parameter is the pooler's setting to PostgreSQL, which reports its own value after a
-// RESET; the client is told what it has asked for, and before ReadyForQuery.
-TEST_F(Stage, AResetOfAStartUpParameterIsToldAtOnce) {
-  open_with_postgres();
-  Hand& c = hand(kTransaction, {{"application_name", "c1.0"}, {"client_encoding", "LATIN1"}});
-  EXPECT_EQ(c.take(), "R K ZI");
-  c.hears_settings = true;
-  const std::string execute = frame('E', Body().text("").u32(0).take());
-  EXPECT_EQ(ask(c, query("SET application_name TO 'c1.1'")), "C S(application_name=c1.1) ZI");
-  EXPECT_EQ(ask(c, query("RESET application_name")), "C S(application_name=c1.0) ZI");
-  // Set to just what is PostgreSQL's own: that reports nothing then.
-  EXPECT_EQ(ask(c, query("SET client_encoding TO 'UTF8'")), "C S(client_encoding=UTF8) ZI");
-  EXPECT_EQ(ask(c, parse_of("", "RESET client_encoding") + bind_of("") + execute + message('S')),
-            "1 2 C S(client_encoding=LATIN1) ZI");
-  EXPECT_EQ(ask(c, query("SET application_name TO 'c1.2'; SELECT 'c1.3'")),
-            "C T D C S(application_name=c1.2) ZI");
-  EXPECT_EQ(ask(c, query("SELECT 1") + query("DISCARD ALL") + query("SELECT 'c1.4'")),
-            "T D C ZI C S(application_name=c1.0) ZI T D C ZI");
-}
-
-// It is put back behind a savepoint, so that going back there undoes it, but not the RESET.
-TEST_F(Stage, AResetBeforeASavepointStays) {
-  open_with_postgres();
-  Hand& c = hand(kTransaction, {{"application_name", "c1.0"}});
-  EXPECT_EQ(c.take(), "R K ZI");
-  c.hears_settings = true;
-  EXPECT_EQ(ask(c, query("SET application_name TO 'c1.1'")), "C S(application_name=c1.1) ZI");
-  EXPECT_EQ(ask(c, query("BEGIN; RESET ALL; SAVEPOINT a")), "C C C S(application_name=c1.0) ZT");
-  EXPECT_EQ(ask(c, query("SELECT 'c1.2'")), "T D C ZT");
-  EXPECT_EQ(ask(c, query("SELECT error('c1.3')")), "E22012 ZE");
-  EXPECT_EQ(ask(c, query("ROLLBACK TO a")), "C ZT");
-  const std::size_t from = c.raw().size();
-  EXPECT_EQ(ask(c, query("SHOW application_name")), "T D C ZT");
-  EXPECT_NE(c.raw().find("c1.0", from), std::string::npos);
-  EXPECT_EQ(ask(c, query("ROLLBACK")), "C S(application_name=c1.1) ZI");
-}
-
-// PostgreSQL lists no custom setting by itself, so a list that is empty says nothing of one whose
-// name is not known.
-TEST_F(Stage, ACustomSettingOfUnknownNameIsNobodyElses) {
-  open_with_postgres();
-  Hand& one = hand(kTransaction);
-  Hand& two = hand(kTransaction);
-  EXPECT_EQ(ask(one, query("DO 'BEGIN PERFORM set_config(''app.v1'', ''c1.1'', false); END'")),
-            "R K ZI C ZI");
-  two.send(query("SELECT current_setting('app.v1', true)"));
-  settle();
-  EXPECT_EQ(ask(one, query("SELECT current_setting('app.v1', true)")), "T D C ZI");
-  EXPECT_NE(one.raw().find("c1.1"), std::string::npos);
-  EXPECT_EQ(two.take(), "R K ZI");  // it waits: the server stays with the first
-  EXPECT_EQ(ask(one, message('X')), "");
-  EXPECT_EQ(two.take(), "T D C ZI");
-  EXPECT_EQ(two.raw().find("c1.1"), std::string::npos);
 }
 
 }  // namespace
