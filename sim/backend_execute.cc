@@ -194,7 +194,9 @@ void Backend::execute(const Statement& s, Portal* portal, const std::string& nam
     put('N', error_body("NOTICE", "00000", fmt::format("a notice for {}", s.token)));
     flush();
   }
-  for (const auto& one : s.sets) {
+  for (Assignment one : s.sets) {
+    if (one.parameter > 0)
+      one.value = activity.params.at(static_cast<std::size_t>(one.parameter - 1));
     const bool own = s.params > 0 && has_own(setting_name(one.name));
     if (!own && !assign(one)) return;
   }

@@ -41,7 +41,12 @@ bool ends_transaction(Kind kind) {
          kind == Kind::prepare_transaction;
 }
 
-int placeholders(const Statement& s) { return s.kind == Kind::echo ? s.params : 0; }
+int placeholders(const Statement& s) {
+  if (s.kind == Kind::echo) return s.params;
+  int most = 0;
+  for (const Assignment& one : s.sets) most = std::max(most, one.parameter);
+  return most;
+}
 
 bool is_of_session(Kind kind) { return kind >= Kind::current_setting; }
 
@@ -153,10 +158,11 @@ std::string render(const Statement& s) {
       if (s.name == kHidden)
         return fmt::format("SELECT {}('{}')", keeper_of(s.sets[0].name), *s.sets[0].value);
       std::string out = "SELECT ";
-      for (const auto& [name, value, local] : s.sets) {
+      for (const auto& [name, value, local, parameter] : s.sets) {
         if (out.size() > 7) out += ", ";
+        const std::string given = value ? fmt::format("'{}'", *value) : "NULL";
         out += fmt::format("pg_catalog.set_config('{}',{},{})", name,
-                           value ? fmt::format("'{}'", *value) : "NULL", local);
+                           parameter > 0 ? fmt::format("${}", parameter) : given, local);
       }
       return out;
     }
@@ -188,6 +194,8 @@ std::optional<Statement> parse_set_config(const Words& w) {
       return std::nullopt;
     s.sets.push_back({w[at + 2].text, w[at + 4].text, w[at + 6].is("true")});
     if (w[at + 4].is("null")) s.sets.back().value.reset();
+    if (w[at + 4].sort == 'w' && w[at + 4].text.starts_with('$'))
+      s.sets.back().parameter = std::atoi(w[at + 4].text.c_str() + 1);
   }
   return s;
 }

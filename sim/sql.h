@@ -83,6 +83,7 @@ struct Assignment {
   std::string name;
   std::optional<std::string> value;  // none: NULL, which resets it
   bool local = false;
+  int parameter = 0;  // the value is $1, $2, ...; 0: it is not
   bool operator==(const Assignment&) const = default;
 };
 

@@ -159,12 +159,6 @@ std::string change(const Settings& from, const Settings& to) {
   return sets.empty() ? sets : "SELECT " + sets;
 }
 
-bool same_names(const Settings& a, const Settings& b) {
-  return std::ranges::equal(a, b, [](const auto& one, const auto& other) {
-    return one.first == other.first && one.first != "role" && one.first != "session_authorization";
-  });
-}
-
 std::string refill(const Settings& wanted) {
   std::string values;
   for (const auto& [name, value] : wanted)

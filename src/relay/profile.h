@@ -14,6 +14,8 @@ namespace pgw::relay {
 
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
+struct Lead;  // relay/lead.h
+
 struct Profile {
   Settings settings;  // names in lower case, sorted, each once
   Settings reported;  // what PostgreSQL reports (ParameterStatus) with these in effect; names as it
@@ -25,9 +27,8 @@ struct Profile {
   bool safe =
       true;  // no server that is like the first can refuse them: no need to wait for its answer
   bool short_of_time = false;  // hasty(settings)
-  // The messages that bring all of it about, made when they are first needed: see
-  // Server::lead_with.
-  std::string lead;
+  // What brings all of it about, made when it is first needed.
+  std::shared_ptr<const Lead> lead;
   bool temporary = false;  // what is created may be temporary without a word of it: search_path
   std::uint64_t scope =
       0;  // statements prepared under it are shared within this scope (see Statements)
@@ -56,9 +57,6 @@ std::string meaning_key(const Settings& settings);
 // what is in effect; what it has and `to` lacks is reset to the server's own value. Plain ASCII:
 // the session's client_encoding may be another client's.
 std::string change(const Settings& from, const Settings& to);
-// Both are settings of the same names, none of which says who the client is: then it is as good to
-// set all, whatever differs.
-bool same_names(const Settings& a, const Settings& b);
 // One SELECT that gives these settings their values where the session has none of its own (they
 // were reset). Whether they were, PostgreSQL knows: an error or ROLLBACK TO may have undone it.
 std::string refill(const Settings& wanted);

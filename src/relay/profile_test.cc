@@ -139,13 +139,6 @@ TEST(Hasty, MeansLessThanASecond) {
   EXPECT_FALSE(hasty({{"lock_timeout", "1"}}));
 }
 
-TEST(Profile, SameNames) {
-  EXPECT_TRUE(same_names({{"a", "1"}, {"b", "2"}}, {{"a", "3"}, {"b", "2"}}));
-  EXPECT_FALSE(same_names({{"a", "1"}}, {{"a", "1"}, {"b", "2"}}));
-  EXPECT_FALSE(same_names({{"a", "1"}}, {{"b", "1"}}));
-  EXPECT_FALSE(same_names({{"role", "x"}}, {{"role", "y"}}));
-}
-
 TEST(Change, SetsTheEncodingLast) {
   EXPECT_EQ(change({}, {{"a", "1"}, {"client_encoding", "LATIN1"}, {"datestyle", "ISO"}}),
             "SELECT pg_catalog.set_config('a','1',false),"

@@ -229,7 +229,11 @@ class Server final : net::StreamSink, relay::Effects {
   void emptied();
   void learn_shape(Bytes columns, bool ours);
   bool streams(char tag, std::size_t total) const;
-  void lead_with(Bytes messages);
+  bool lead(const relay::Settings& from, relay::Profile& profile);
+  std::shared_ptr<const relay::Lead> made_lead(const relay::Settings& from,
+                                               const relay::Settings& to);
+  bool lead_with(const relay::Lead& lead);
+  void expect_lead(std::initializer_list<relay::Want> wants);
   void close_statements(const std::vector<relay::Statement*>& statements);
   void lose(const Error& why);
   void deadline();

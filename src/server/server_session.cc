@@ -1,8 +1,10 @@
 // What a session of PostgreSQL holds for its client: the settings that it is given, and what it is
 // found to hold.
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
+#include "relay/lead.h"
 #include "server/pool.h"
 #include "server/server.h"
 #include "wire/write.h"
@@ -15,22 +17,6 @@ using relay::Want;
 namespace {
 
 constexpr std::uint16_t kQuiet = Expected::ours | Expected::quiet;
-// Settings that are set together, also those that are as they should be: then the messages are the
-// same for whichever client was there before.
-constexpr std::size_t kAllAtOnce = 8;
-
-// The messages for lead_with().
-std::string leading(std::string_view sql) {
-  std::string out;
-  for (const std::string_view text : {std::string_view("BEGIN ISOLATION LEVEL READ COMMITTED"), sql,
-                                      std::string_view("COMMIT")}) {
-    wire::write_parse(out, {}, text, Bytes("\0\0", 2));
-    wire::write_bind_front(out, {}, {}, 6);
-    out.append(6, '\0');
-    wire::write_execute(out, {});
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -55,23 +41,19 @@ bool Server::prepare(const relay::ProfilePtr& profile, bool session) {
                                                                   from, profile->settings));
   if (profile_ != profile) {
     wait = session || !profile->safe || unknown || (profile_ && profile_->short_of_time);
-    const bool all = !wait && !from.empty() && from.size() <= kAllAtOnce &&
-                     relay::same_names(from, profile->settings);
-    const std::string sql = all ? std::string() : relay::change(from, profile->settings);
-    wait &= !sql.empty();
     agreed_ = 0;
-    profile_ = profile;
-    replayed = !sql.empty();
-    if (session && wait) {
-      run_apart(sql);
-    } else if (wait) {
-      query(sql);
-    } else if (all) {
-      if (profile->lead.empty()) profile->lead = leading(relay::change({}, profile->settings));
-      lead_with(profile->lead);
-    } else if (!sql.empty()) {
-      lead_with(leading(sql));
+    if (wait) {
+      const std::string sql = relay::change(from, profile->settings);
+      replayed = wait = !sql.empty();
+      if (session && wait) {
+        run_apart(sql);
+      } else if (wait) {
+        query(sql);
+      }
+    } else if (from != profile->settings) {
+      replayed = lead(from, *profile);
     }
+    profile_ = profile;
     if (wait && unknown) learning_ = profile;
   }
   if (unknown && !learning_) learn_reported();
@@ -110,15 +92,54 @@ void Server::refill(const relay::Settings& wanted) {
 
 // Without a Sync: if any of it fails, PostgreSQL skips all that follows, a simple query too, up to
 // the client's Sync. In a block of its own, so that it stays when the client's group fails: COMMIT
-// ends the transaction at once, and what follows begins as if nothing had been before. The
-// isolation level is given because the other client's default may be one that waits.
-void Server::lead_with(Bytes messages) {
-  send(messages);
+// ends the transaction at once, and what follows begins as if nothing had been before. False:
+// nothing has to be changed.
+bool Server::lead(const relay::Settings& from, relay::Profile& profile) {
+  if (relay::covers(profile.settings, from)) {
+    if (!profile.lead) profile.lead = made_lead({}, profile.settings);
+    if (profile.lead && lead_with(*profile.lead)) return true;
+  } else if (const auto made = made_lead(from, profile.settings); made && lead_with(*made)) {
+    return true;
+  }
+  const std::string sql = relay::change(from, profile.settings);
+  if (sql.empty()) return false;
+  send(relay::plain_lead(sql));
   unnamed = 0;
+  expect_lead({Want::parse, Want::bind, Want::execute});
+  return true;
+}
+
+std::shared_ptr<const relay::Lead> Server::made_lead(const relay::Settings& from,
+                                                     const relay::Settings& to) {
+  auto made = relay::lead(context_.statements, from, to);
+  return made ? std::make_shared<const relay::Lead>(std::move(*made)) : nullptr;
+}
+
+// False: some of its statements are being closed.
+bool Server::lead_with(const relay::Lead& lead) {
+  std::array<Prepared::Has, 3> has{};
+  for (std::size_t i = 0; i < has.size(); ++i) {
+    has[i] = prepared_.has(lead.statements[i], pipeline_.group());
+    if (has[i] == Prepared::Has::unsure) return false;
+  }
+  std::string lessons;
+  for (std::size_t i = 0; i < has.size(); ++i) {
+    if (has[i] == Prepared::Has::yes) continue;
+    const auto& statement = lead.statements[i];
+    wire::write_parse(lessons, statement->server_name(), statement->text(), statement->types());
+    prepared_.parse_sent(statement, pipeline_.group());
+    expect({.want = Want::parse, .flags = kQuiet | Expected::server_op});
+  }
+  if (!lessons.empty()) send(lessons);
+  send(lead.messages);
+  expect_lead({Want::bind, Want::execute});
+  return true;
+}
+
+void Server::expect_lead(std::initializer_list<Want> wants) {
   replaying_ = reports_due_ = true;
   for (int i = 0; i < 3; ++i)
-    for (const Want want : {Want::parse, Want::bind, Want::execute})
-      expect({.want = want, .flags = kQuiet});
+    for (const Want want : wants) expect({.want = want, .flags = kQuiet});
 }
 
 bool Server::replaying() {
