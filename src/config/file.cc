@@ -12,6 +12,7 @@
 
 #include "config/address.h"
 #include "config/names.h"
+#include "config/presets.h"
 #include "config/url.h"
 
 // The one file that includes it: it takes its time to compile. Version 3.3 asserts and promises the
@@ -36,8 +37,11 @@ constexpr std::size_t kFileBytesMax = 16 * 1024 * 1024;
 
 class Reader {
  public:
-  Reader(std::string file, std::vector<Problem>& problems)
-      : file_(std::move(file)), problems_(problems), snapshot_(std::make_shared<Snapshot>()) {}
+  Reader(std::string file, std::vector<Problem>& problems, std::string_view preset)
+      : file_(std::move(file)),
+        problems_(problems),
+        preset_(preset),
+        snapshot_(std::make_shared<Snapshot>()) {}
 
   SnapshotPtr read(std::string_view text);
 
@@ -50,6 +54,7 @@ class Reader {
                          fmt::format(text, std::forward<Args>(args)...)});
   }
   void read_top(const toml::table& top);
+  void read_preset(const toml::table& top);
   void read_setting(Settings& settings, const Row& row, const toml::node& node);
   void read_listeners(const toml::node& node);
   void read_listener(const toml::table& table);
@@ -70,6 +75,7 @@ class Reader {
 
   std::string file_;
   std::vector<Problem>& problems_;
+  std::string_view preset_;  // instead of the file's; empty: the file's
   std::shared_ptr<Snapshot> snapshot_;
 };
 
@@ -123,8 +129,10 @@ SnapshotPtr Reader::read(std::string_view text) {
 
 void Reader::read_top(const toml::table& top) {
   // Settings first: databases start from them, wherever in the file they are.
+  read_preset(top);
   for (const auto& [key, node] : top)
-    if (const Row* row = find_row(key.str())) read_setting(snapshot_->settings, *row, node);
+    if (const Row* row = find_row(key.str()); row && key != "preset")
+      read_setting(snapshot_->settings, *row, node);
   for (const Loop loop : {Loop::automatic, Loop::io_uring, Loop::epoll})
     if (snapshot_->settings.loop == text(loop)) snapshot_->loop = loop;
   for (const auto& [key, node] : top) {
@@ -147,6 +155,14 @@ void Reader::read_top(const toml::table& top) {
     problems_.push_back({file_, 0, 0,
                          "there is no database; expected [databases.NAME] with url = "
                          "\"postgresql://host/dbname\", at least for \"*\" (any name)"});
+}
+
+// Before all other settings, which win over it.
+void Reader::read_preset(const toml::table& top) {
+  Settings& settings = snapshot_->settings;
+  if (const auto* node = top.get("preset")) read_setting(settings, *find_row("preset"), *node);
+  if (!preset_.empty()) settings.preset = preset_;
+  apply_preset(settings);
 }
 
 void Reader::read_setting(Settings& settings, const Row& row, const toml::node& node) {
@@ -413,16 +429,17 @@ std::string Problem::full() const {
 }
 
 Result<SnapshotPtr> parse(std::string_view toml, const std::string& file_name,
-                          std::vector<Problem>* problems) {
+                          std::vector<Problem>* problems, std::string_view preset) {
   std::vector<Problem> found;
-  auto snapshot = Reader(file_name, found).read(toml);
+  auto snapshot = Reader(file_name, found, preset).read(toml);
   return outcome(std::move(snapshot), found, problems);
 }
 
-Result<SnapshotPtr> load(const std::string& path, std::vector<Problem>* problems) {
+Result<SnapshotPtr> load(const std::string& path, std::vector<Problem>* problems,
+                         std::string_view preset) {
   const auto text = contents(path);
   if (!text) return outcome(nullptr, {{path, 0, 0, text.error().what()}}, problems);
-  return parse(*text, path, problems);
+  return parse(*text, path, problems, preset);
 }
 
 }  // namespace pgw::config

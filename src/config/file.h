@@ -20,9 +20,11 @@ struct Problem {
 };
 
 // The error's text has one line per problem, in the order of the file; `problems` gets them one by
-// one. A relative auth.file is joined to the folder of `file_name`.
+// one. A relative auth.file is joined to the folder of `file_name`. A `preset` that is given takes
+// the place of the file's; empty: the file's.
 Result<SnapshotPtr> parse(std::string_view toml, const std::string& file_name,
-                          std::vector<Problem>* problems = nullptr);
-Result<SnapshotPtr> load(const std::string& path, std::vector<Problem>* problems = nullptr);
+                          std::vector<Problem>* problems = nullptr, std::string_view preset = {});
+Result<SnapshotPtr> load(const std::string& path, std::vector<Problem>* problems = nullptr,
+                         std::string_view preset = {});
 
 }  // namespace pgw::config

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/names.h"
+#include "config/presets.h"
 #include "config/values.h"
 
 namespace pgw::config {
@@ -75,6 +76,38 @@ std::string cell(std::string_view text) {
   return out;
 }
 
+std::string presets_text() {
+  std::string out = "\n# preset = ...\n\n";
+  for (std::size_t i = 0; i < kPresets; ++i) {
+    const Preset& preset = presets()[i];
+    out +=
+        fmt::format("{} (a PostgreSQL with {} connections)\n   ", preset.name, preset.connections);
+    for (const PresetRow& row : preset_rows())
+      out += fmt::format(" {} {};", row.setting, row.values[i]);
+    out.back() = '\n';
+  }
+  return out;
+}
+
+std::string presets_markdown() {
+  std::string out =
+      "\n## Presets\n\n"
+      "`preset = \"small\"` at the top of the file (or `--set preset=small`) sets what follows, "
+      "for "
+      "a PostgreSQL whose `max_connections` is about what the first row says. It leaves "
+      "connections "
+      "for others. Whatever the file says itself, at the top or in a section, wins; `pgweir check` "
+      "shows what came of it. `pgweir plan` works out sizes for given applications instead.\n\n"
+      "| |";
+  for (const Preset& preset : presets()) out += fmt::format(" `{}` |", preset.name);
+  out += "\n|---|---|---|---|---|\n| connections of PostgreSQL |";
+  for (const Preset& preset : presets()) out += fmt::format(" {} |", preset.connections);
+  out += '\n';
+  for (const PresetRow& row : preset_rows())
+    out += fmt::format("| `{}` | {} |\n", row.setting, fmt::join(row.values, " | "));
+  return out;
+}
+
 constexpr std::string_view kSections[][2] = {
     {"listen", "[[listen]]"}, {"auth", "[auth]"}, {"databases", "[databases.NAME]"}};
 
@@ -99,7 +132,7 @@ std::string print_settings() {
         out += fmt::format("{}\n    {}\n    {}; default: {}; on reload: {}\n", key.name, key.help,
                            key.values, key.fallback, reload(key.on_reload));
   }
-  return out;
+  return out + presets_text();
 }
 
 std::string print_markdown() {
@@ -153,7 +186,7 @@ std::string print_markdown() {
       "that over the one at the top. A reload changes them for clients that are connected, too.\n\n"
       "Users may have:" +
       list_of(USER) + ". Apps:" + list_of(APP) + ".\n";
-  return out;
+  return out + presets_markdown();
 }
 
 }  // namespace pgw::config

@@ -1,14 +1,17 @@
 #include "config/zero.h"
 
+#include "config/presets.h"
 #include "config/url.h"
 
 namespace pgw::config {
 
-Result<SnapshotPtr> from_url(std::string_view url) {
+Result<SnapshotPtr> from_url(std::string_view url, std::string_view preset) {
   PGW_TRY(parsed, parse_url(url));
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->listen = default_listeners();
   Settings settings;
+  if (!preset.empty()) settings.preset = preset;
+  apply_preset(settings);
   if (parsed.connect_timeout) settings.connect_timeout = *parsed.connect_timeout;
   snapshot->settings = settings;
   const Upstream& upstream = parsed.upstream;

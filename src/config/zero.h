@@ -16,6 +16,7 @@ namespace pgw::config {
 //  * It has no password: anybody (trust), since there is nothing to check against. The default
 //  listeners
 //    are on 127.0.0.1, so "anybody" is this machine until an address is given.
-Result<SnapshotPtr> from_url(std::string_view url);
+// A `preset` that is not empty sets its sizes.
+Result<SnapshotPtr> from_url(std::string_view url, std::string_view preset = {});
 
 }  // namespace pgw::config

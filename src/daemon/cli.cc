@@ -7,6 +7,7 @@
 #include "auth/userlist.h"
 #include "config/address.h"
 #include "config/file.h"
+#include "config/presets.h"
 #include "config/print.h"
 #include "config/zero.h"
 
@@ -111,9 +112,18 @@ Result<Overrides> read_overrides(const Options& options) {
   return overrides;
 }
 
+// The one setting that other settings follow: it cannot wait until the file is read.
+std::string_view preset_of(const Overrides& overrides) {
+  std::string_view preset;
+  for (const auto& [name, value] : overrides.settings)
+    if (name == "preset") preset = value;
+  return preset;
+}
+
 Result<config::SnapshotPtr> read_source(const Command& command) {
-  if (command.url.empty()) return config::load(command.config_path);
-  auto snapshot = config::from_url(command.url);
+  const auto preset = preset_of(command.overrides);
+  if (command.url.empty()) return config::load(command.config_path, nullptr, preset);
+  auto snapshot = config::from_url(command.url, preset);
   if (snapshot) return snapshot;
   return fail(Code::configuration, "the URL: {}", snapshot.error().what());
 }
@@ -147,6 +157,8 @@ Command check_command(const Options& options) {
                     kWrongUsage);
   }
   std::string text = options.file + ": OK";
+  if (const std::string preset = config::explain_preset(**snapshot); !preset.empty())
+    text += "\n" + preset;
   for (const std::string& warning : warnings(**snapshot)) text += "\nwarning: " + warning;
   return answer(std::move(text), kOk);
 }

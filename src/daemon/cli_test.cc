@@ -98,6 +98,26 @@ TEST(CommandLine, OverridesOutliveAReload) {
   EXPECT_FALSE(read_again(command));
 }
 
+TEST(CommandLine, PresetComesBeforeWhatIsSetBesidesIt) {
+  const Command command =
+      run({"serve", "postgresql://h/d", "--set", "max_overflow=1", "--set", "preset=small"});
+  ASSERT_EQ(command.kind, Command::Kind::serve) << command.text;
+  EXPECT_EQ(command.snapshot->find("d")->settings.pool_size, 25u);
+  EXPECT_EQ(command.snapshot->find("d")->settings.max_overflow, 1u);
+  const File file("preset = \"free-tier\"\n" + std::string(kFile));
+  const Command other = run({"serve", "--config", file.path(), "--set", "preset=production"});
+  ASSERT_EQ(other.kind, Command::Kind::serve) << other.text;
+  EXPECT_EQ(other.snapshot->settings.pool_size, 5u);
+  EXPECT_EQ(other.snapshot->settings.max_clients, 10'000u);
+  EXPECT_EQ(other.snapshot->settings.max_overflow, 70u);
+  EXPECT_TRUE(run({"check", file.path()}).text.contains("\n  pool_size = 6 (the file: 5, "));
+  // A reload reads the file's preset anew.
+  const Command plain = run({"serve", "--config", file.path()});
+  file.write("preset = \"small\"\n" + std::string(kFile));
+  EXPECT_EQ((*read_again(plain))->settings.max_overflow, 20u);
+  EXPECT_EQ((*read_again(other))->settings.max_overflow, 70u);
+}
+
 TEST(CommandLine, AnswersAndLeaves) {
   const File file(kFile);
   const Command version = run({"--version"});
