@@ -19,6 +19,9 @@ struct Problem {
   std::string full() const;  // "pgweir.toml:3:1: unknown key ..."
 };
 
+// The text of a file; one too large to have been written by hand is refused.
+Result<std::string> contents(const std::string& path);
+
 // The error's text has one line per problem, in the order of the file; `problems` gets them one by
 // one. A relative auth.file is joined to the folder of `file_name`. A `preset` that is given takes
 // the place of the file's; empty: the file's.

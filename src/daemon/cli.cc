@@ -7,9 +7,11 @@
 #include "auth/userlist.h"
 #include "config/address.h"
 #include "config/file.h"
+#include "config/plan_file.h"
 #include "config/presets.h"
 #include "config/print.h"
 #include "config/zero.h"
+#include "daemon/plan.h"
 
 namespace pgw::daemon {
 namespace {
@@ -24,6 +26,13 @@ struct Options {
   std::vector<std::string> set;
   std::vector<std::pair<std::string, std::string>> settings;
   bool markdown = false;
+  // plan
+  std::vector<std::string> apps;
+  std::string limit;
+  std::string reserved;
+  std::string host;
+  std::string database;
+  bool json = false;
 };
 
 Command answer(std::string text, int exit_code) {
@@ -78,6 +87,28 @@ void add_serve(CLI::App& serve, Options& options) {
       ->type_name("NAME=VALUE")
       ->take_all()
       ->expected(1);
+}
+
+void add_plan(CLI::App& plan, Options& options) {
+  plan.add_option("file", options.file,
+                  "TOML with limit, reserved, host, database and [apps.NAME]; options win over it")
+      ->type_name("FILE");
+  plan.add_option("--app", options.apps,
+                  "NAME:instances=2,workers=4,pool=20,overflow=0,priority=background,weight=1,"
+                  "mode=session; what is left out is 1 instance and worker, SQLAlchemy's 5 + 10, "
+                  "normal, 1, transaction; may be repeated")
+      ->type_name("APP")
+      ->take_all()
+      ->expected(1);
+  plan.add_option("--limit", options.limit, "max_connections of PostgreSQL")->type_name("N");
+  plan.add_option("--reserved", options.reserved,
+                  "those that applications cannot have, default 3 "
+                  "(superuser_reserved_connections)")
+      ->type_name("N");
+  plan.add_option("--host", options.host, "where PostgreSQL is, default localhost:5432")
+      ->type_name("HOST:PORT");
+  plan.add_option("--database", options.database, "a name, default * (any)")->type_name("NAME");
+  plan.add_flag("--json", options.json, "as JSON");
 }
 
 Done add_listeners(const std::vector<std::string>& given, Mode mode, Overrides& overrides) {
@@ -146,6 +177,38 @@ Command serve_command(const Options& options) {
   return command;
 }
 
+// What the file says, with the options on top. An app of the command line comes in addition, or in
+// place of the file's of that name.
+Result<config::Demand> read_demand(const Options& options) {
+  config::Demand demand;
+  if (!options.file.empty()) {
+    PGW_TRY(read, config::load_demand(options.file));
+    demand = std::move(read);
+  }
+  const std::pair<std::string_view, const std::string&> top[] = {{"limit", options.limit},
+                                                                 {"reserved", options.reserved},
+                                                                 {"host", options.host},
+                                                                 {"database", options.database}};
+  for (const auto& [name, value] : top)
+    if (!value.empty()) PGW_DO(config::set_demand(demand, name, value));
+  std::vector<config::PlannedApp> given;
+  for (const std::string& one : options.apps) {
+    PGW_TRY(app, config::parse_app(one));
+    std::erase_if(demand.apps, [&](const auto& other) { return other.name == app.name; });
+    given.push_back(std::move(app));
+  }
+  demand.apps.insert(demand.apps.end(), given.begin(), given.end());
+  PGW_DO(check_demand(demand));
+  return demand;
+}
+
+Command plan_command(const Options& options) {
+  const auto demand = read_demand(options);
+  if (!demand) return wrong(demand.error().what());
+  const auto plan = make_plan(*demand);
+  return answer(options.json ? plan_json(*demand, plan) : plan_text(*demand, plan), kOk);
+}
+
 Command check_command(const Options& options) {
   const auto snapshot = config::load(options.file);
   if (!snapshot) return answer(snapshot.error().what(), kWrongUsage);
@@ -177,6 +240,8 @@ Command parse_command_line(int argc, const char* const* argv) {
   check->add_option("file", options.file, "the configuration file")->required()->type_name("FILE");
   CLI::App* config = app.add_subcommand("config", "Print all settings with their documentation.");
   config->add_flag("--markdown", options.markdown, "as docs/settings.md");
+  CLI::App* plan = app.add_subcommand("plan", "Divide the connections of a PostgreSQL among apps.");
+  add_plan(*plan, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -186,6 +251,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   }
   if (serve->parsed()) return serve_command(options);
   if (check->parsed()) return check_command(options);
+  if (plan->parsed()) return plan_command(options);
   return answer(options.markdown ? config::print_markdown() : config::print_settings(), kOk);
 }
 

@@ -136,6 +136,18 @@ TEST(CommandLine, AnswersAndLeaves) {
   EXPECT_EQ(wrong.text, fmt::format("{}:1:1: unknown key \"x\"\n", file.path()));
 }
 
+TEST(CommandLine, PlansFromOptionsAndAFile) {
+  const File file("limit = 15\n[apps.a]\npool = 3\n[apps.b]\npool = 4\noverflow = 0\n");
+  const Command plan = run({"plan", file.path(), "--app", "a:pool=6,overflow=0", "--limit", "30",
+                            "--reserved", "2", "--host", "db", "--database", "shop"});
+  EXPECT_EQ(plan.exit_code, kOk) << plan.text;
+  EXPECT_TRUE(plan.text.starts_with("PostgreSQL at db:5432: 30 connections, 2 of them reserved"));
+  EXPECT_TRUE(plan.text.contains("together  10 against 28: fits\n")) << plan.text;
+  EXPECT_TRUE(plan.text.contains("\n[databases.shop]\n")) << plan.text;
+  const Command json = run({"plan", "--app", "a", "--app", "b", "--limit", "30", "--json"});
+  EXPECT_TRUE(json.text.starts_with("{\"host\": ")) << json.text;
+}
+
 TEST(CommandLine, RefusesWrongUsage) {
   const File file(kFile);
   const std::vector<std::vector<const char*>> all = {
@@ -157,6 +169,15 @@ TEST(CommandLine, RefusesWrongUsage) {
       {"serve", "postgresql://h/d", "--set", "pool_size"},
       {"serve", "postgresql://h/d", "--set", "pool_sise=3"},
       {"serve", "postgresql://h/d", "--set", "pool_size=0"},
+      {"plan"},
+      {"plan", "--limit", "15"},
+      {"plan", "--app", "a"},
+      {"plan", "--app", "a:pool=x", "--limit", "15"},
+      {"plan", "--app", "a", "--app", "a", "--limit", "15"},
+      {"plan", "--app", "a", "--limit", "many"},
+      {"plan", "--app", "a", "--limit", "15", "--reserved", "15"},
+      {"plan", "--app", "a", "--limit", "15", "--host", "h:x"},
+      {"plan", "/nonexistent", "--app", "a", "--limit", "15"},
       {"check"},
       {"check", "/nonexistent"},
   };
