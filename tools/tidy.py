@@ -11,7 +11,7 @@ LINES_MAX = 600  # 500 is what the style asks for; this is where it stops being 
 COLUMNS_MAX = 100
 SCRIPT_COLUMNS_MAX = 130
 SOURCE_FOLDERS = ("src", "sim", "fuzz", "bench")
-SCRIPT_FOLDERS = ("scripts", "tools", "e2e", ".ci")
+SCRIPT_FOLDERS = ("scripts", "tools", "e2e", "examples", ".ci")
 SCRIPT_SUFFIXES = (".py", ".sh", ".js", ".mjs", ".java")
 SKIPPED = {"node_modules", "__pycache__", "corpus", "found", "target"}
 
@@ -44,7 +44,7 @@ CODE = re.compile(
 )
 LOCAL_INCLUDE = re.compile(r'\s*#\s*include\s*"([^"]+)"')
 INLINE = re.compile(r"`([^`\n]+)`")
-DOCUMENTED = re.compile(r"(src|sim|e2e|scripts|tools|fuzz|bench|docs)/")
+DOCUMENTED = re.compile(r"(src|sim|e2e|scripts|tools|fuzz|bench|docs|examples)/")
 
 
 def without_comments_and_strings(text):
