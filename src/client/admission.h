@@ -15,7 +15,8 @@ struct Admission {
   config::Mode mode = config::Mode::session;
   std::string database;
   std::string user;
-  std::string app;           // application_name
+  std::string app;           // application_name, then the app that it belongs to
+  std::string listener_app;  // the app of who comes through this listener
   relay::Settings settings;  // the start-up parameters that are settings
   std::string replication;   // as the client gave it; empty: an ordinary client
   std::string options;       // as the client gave it; for replication alone

@@ -20,7 +20,7 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
     : worker_(worker),
       pool_(pool),
       profile_(pool.profile(admission.settings)),
-      pinning_(worker.pinning().of(app())),
+      pinning_(worker.pinning().of(admission.app)),
       pid_(pid),
       key_(key),
       mode_(admission.mode) {
@@ -29,12 +29,14 @@ Client::Client(Worker& worker, server::Pool& pool, const Admission& admission, s
         std::make_unique<std::vector<std::pair<std::string, std::string>>>(admission.settings);
     rare_->replication->emplace_back("replication", admission.replication);
   }
+  pool_.enter(*this, admission.app, mode_ == config::Mode::session);
   configure();
   ++pool_.clients;
   worker_.gauges().clients.add(1);
 }
 
 Client::~Client() {
+  pool_.quit(*this);
   --pool_.clients;
   worker_.gauges().clients.add(-1);
 }
@@ -207,8 +209,16 @@ void Client::queue_again() {
 }
 
 void Client::refused(const Error& why) {
-  log(Level::warning, about(), "refused: {}", why.what());
+  if (const auto left_out = party->tell_refused.pass(worker_.loop().now()))
+    log(Level::warning, about(), "refused: {}{}", why.what(), more_text(*left_out));
   end(why);
+}
+
+// It has no server, so nothing is under way to it, and whole messages only have gone before.
+void Client::waits(const std::string& text) {
+  std::string out;
+  wire::write_error(out, wire::Severity::notice, "00000", text);
+  stream_->send(out);
 }
 
 // The settings of the client before may have made it fail (a short statement_timeout): then another
@@ -332,6 +342,10 @@ void Client::host_is_gone(Duration limit) {
 void Client::end(const Error& why) { leave(&why); }
 
 const std::string& Client::database() const { return pool_.database(); }
+
+const std::string& Client::user() const { return pool_.user(); }
+
+const std::string& Client::app() const { return party->app->name; }
 
 void Client::drain(const Error& why, Waiting waiters) {
   if (phase_ == Phase::gone) return;

@@ -47,6 +47,9 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   enum class Waiting : std::uint8_t { serve, refuse };
   void drain(const Error& why, Waiting waiters);
   const std::string& database() const;
+  const std::string& user() const;
+  // The app that it belongs to, since its login.
+  const std::string& app() const;
   // The configuration has changed.
   void configure();
   // Adds the time for which its server has stayed with it to the counters.
@@ -75,6 +78,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   // --- its server ---
   void granted(server::Server& server) override;
   void refused(const Error& why) override;
+  void waits(const std::string& text) override;
   void deliver(Bytes replies) override;
   void deliver_renamed_error(Bytes message) override;
   void statement_op(relay::Fate fate) override;
@@ -127,7 +131,6 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   // --- policies.cc ---
   void pin(Pins pins);
   void warn_of(Pins pins);
-  std::string_view app() const;  // application_name, as given at its start
   // The text must be analysed before it is sent.
   bool concerns(const relay::Scan& scan) const;
   // The text needs claim_sequences(), which fails where a group before it has.

@@ -30,7 +30,7 @@ std::optional<bool> boolean(std::string_view text) {
 
 }  // namespace
 
-Login::Login(Worker& worker, config::Mode mode, std::unique_ptr<net::Stream> stream)
+Login::Login(Worker& worker, const config::Listen& listener, std::unique_ptr<net::Stream> stream)
     : worker_(worker),
       stream_(std::move(stream)),
       timer_(
@@ -42,7 +42,8 @@ Login::Login(Worker& worker, config::Mode mode, std::unique_ptr<net::Stream> str
                                   login.worker_.settings().login_timeout.count() / 1000)));
           },
           this) {
-  admission_.mode = mode;
+  admission_.mode = listener.mode;
+  admission_.listener_app = listener.app;
   stream_->set_sink(*this);
   worker_.loop().arm(timer_, worker_.settings().login_timeout);
   worker_.gauges().logins.add(1);

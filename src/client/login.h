@@ -16,7 +16,7 @@ class Worker;
 
 class Login final : net::StreamSink {
  public:
-  Login(Worker& worker, config::Mode mode, std::unique_ptr<net::Stream> stream);
+  Login(Worker& worker, const config::Listen& listener, std::unique_ptr<net::Stream> stream);
   ~Login();
   Login(const Login&) = delete;
   Login& operator=(const Login&) = delete;

@@ -58,11 +58,6 @@ void write_warning(std::string& out, Pin pin, std::string_view statement, bool h
   wire::write_error(out, wire::Severity::warning, "01000", text, hint);
 }
 
-std::string_view Client::app() const {
-  const auto* name = relay::look_up(start_profile().settings, "application_name");
-  return name ? std::string_view(*name) : std::string_view();
-}
-
 void Client::configure() {
   const auto& snapshot = worker_.snapshot();
   const auto* database = snapshot.find(pool_.database());

@@ -31,6 +31,7 @@ Pooler::Pooler(Rules rules, Machine machine)
   const std::string seed = machine_.random.bytes(shared_.process_secret.size());
   std::ranges::copy(seed, shared_.process_secret.begin());
   make_verifiers(rules_, nullptr);
+  shared_.apps.prepare(static_cast<unsigned>(machine_.loops.size()), rules_.snapshot);
   for (unsigned i = 0; i < machine_.loops.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i],
                                                 *machine_.offload, *machine_.resolver,
@@ -49,7 +50,7 @@ Done Pooler::listen() {
     PGW_TRY(address, net::parse_address(door.address));
     net::Address at = address;
     for (auto& worker : workers_) {
-      auto got = worker->listen(at, door.mode);
+      auto got = worker->listen(at, door);
       if (!got) return std::unexpected(std::move(got).error());
       at = *got;  // port 0: all workers share the one that the first was given
       if (at.kind == net::Address::Kind::unix_path)
@@ -85,6 +86,7 @@ void Pooler::make_verifiers(Rules& rules, const auth::Verifiers* before) const {
 void Pooler::reload(Rules rules) {
   make_verifiers(rules, rules_.verifiers.get());
   rules_ = rules;
+  shared_.apps.configure(rules_.snapshot);
   for (auto& worker : workers_)
     worker->loop().post(
         [&worker = *worker, rules]() mutable { worker.configure(std::move(rules)); });

@@ -41,6 +41,10 @@ class Pooler {
   Counts counts() const;  // any thread
   // Why servers have stayed with clients, and how long. Any thread.
   stats::PinNumbers pins() const;
+  // What each app holds and waits for, over all workers. Any thread.
+  std::map<std::string, server::AppUse> apps() const { return shared_.apps.use(); }
+  // The sessions that hold a server, by database, where they are limited. Any thread.
+  std::map<std::string, std::uint32_t> sessions() const { return shared_.apps.sessions(); }
   // By the names that the configuration has. Any thread.
   std::map<std::string, server::Contacts::Contact> contacts() const {
     return shared_.contacts.all();

@@ -26,8 +26,8 @@ Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net
       rules_(std::move(rules)),
       statements_(fmt::format("pgweir_{:x}_", index)),
       graveyard_(loop),
-      context_{loop,        offload,    resolver,        random,        gauges_,
-               statements_, graveyard_, shared.contacts, shared.schemas},
+      context_{loop,       offload,         resolver,       random,      gauges_, statements_,
+               graveyard_, shared.contacts, shared.schemas, shared.apps, index},
       sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {
   count_configured_apps();
 }
@@ -44,8 +44,8 @@ void Worker::clear() {
   graveyard_.clear();
 }
 
-Result<net::Address> Worker::listen(const net::Address& address, config::Mode mode) {
-  auto door = std::make_unique<Door>(*this, mode);
+Result<net::Address> Worker::listen(const net::Address& address, const config::Listen& plan) {
+  auto door = std::make_unique<Door>(*this, plan);
   PGW_TRY(listener, loop().listen(address, *door));
   const net::Address got = listener->address();
   door->listener = std::move(listener);
@@ -57,7 +57,7 @@ void Worker::stop_listening() { doors_.clear(); }
 
 void Worker::Door::on_accept(std::unique_ptr<net::Stream> stream) {
   worker.accept_failing_ = false;
-  auto login = std::make_unique<Login>(worker, mode, std::move(stream));
+  auto login = std::make_unique<Login>(worker, listen, std::move(stream));
   Login* const at = login.get();
   worker.logins_.emplace(at, std::move(login));
 }
@@ -75,7 +75,7 @@ void Worker::forget(Login& login) {
 void Worker::forget(Client& client) {
   auto node = clients_.extract(client.pid());
   if (node.empty()) return;
-  shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+  shared_.clients.leave(client.database(), client.user(), client.app());
   graveyard_.bury(std::move(node.mapped()));
 }
 
@@ -103,6 +103,8 @@ void Worker::place(Admission admission, std::unique_ptr<net::Stream> stream, std
 }
 
 void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early) {
+  admission.app =
+      snapshot().app_of(admission.database, admission.user, admission.listener_app, admission.app);
   const auto refuse = [&](const Error& why) {
     log(Level::warning,
         {.client = stream->peer(),
@@ -116,39 +118,40 @@ void Worker::admit(Admission admission, std::unique_ptr<net::Stream> stream, std
     net::Stream::close_gently(std::move(stream), kLinger);
   };
   if (draining_) return refuse(Error(Code::shutdown, "pgweir is shutting down"));
-  const auto most = settings().max_clients;
-  if (shared_.clients.fetch_add(1, std::memory_order_relaxed) >= most) {
-    shared_.clients.fetch_sub(1, std::memory_order_relaxed);
-    return refuse(Error(Code::too_many_connections,
-                        fmt::format("sorry, too many clients already: {} of {}", most, most))
-                      .with_hint("The limit is max_clients."));
-  }
-  server::Pool* pool = pool_for(admission);
-  if (!pool) {
-    shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+  // A reload may have taken it away, and left its pool for those who are still in a transaction.
+  if (!snapshot().find(admission.database))
     return refuse(Error(Code::unknown_database,
                         fmt::format("database \"{}\" does not exist", admission.database)));
-  }
+  if (const auto why =
+          shared_.clients.enter(snapshot(), admission.database, admission.user, admission.app))
+    return refuse(*why);
+  if (lends(admission)) admission.mode = config::Mode::transaction;
+  server::Pool& pool = pool_for(admission);
   const auto pid = fresh_pid();
-  auto made = std::make_unique<Client>(*this, *pool, admission, pid, context_.random.u32());
+  auto made = std::make_unique<Client>(*this, pool, admission, pid, context_.random.u32());
   Client& client = *made;
   clients_.emplace(pid, std::move(made));
   stream->set_sink(client.sink());
   client.start(std::move(stream), std::move(admission.greeting), std::move(early));
 }
 
-server::Pool* Worker::pool_for(const Admission& admission) {
-  // A reload may have taken it away, and left its pool for those who are still in a transaction.
+// A session that is served like a client of a transaction port.
+bool Worker::lends(const Admission& admission) const {
+  if (admission.mode != config::Mode::session || !admission.replication.empty()) return false;
   const auto* database = snapshot().find(admission.database);
-  if (!database) return nullptr;
+  return snapshot().settings_for(*database, admission.user, admission.app).session_lend;
+}
+
+server::Pool& Worker::pool_for(const Admission& admission) {
   auto& slot = pools_[pool_key(admission.database, admission.user)];
   if (!slot) {
-    slot = std::make_unique<server::Pool>(context_, rules_.snapshot, *database, admission.database,
+    slot = std::make_unique<server::Pool>(context_, rules_.snapshot,
+                                          *snapshot().find(admission.database), admission.database,
                                           admission.user);
     if (!sweep_timer_.armed()) loop().arm(sweep_timer_, kSweepEvery);
   }
   slot->offer_credentials(admission.credentials);
-  return slot.get();
+  return *slot;
 }
 
 void Worker::sweep() {

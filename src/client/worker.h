@@ -1,7 +1,6 @@
 // One thread's share of the pooler: it accepts and logs in whoever comes, and serves the pools that
 // live on it. Thread: its loop's, but for what says otherwise.
 #pragma once
-#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "auth/userlist.h"
 #include "auth/verifiers.h"
 #include "client/client.h"
+#include "client/headcount.h"
 #include "client/login.h"
 #include "client/name_table.h"
 #include "config/snapshot.h"
@@ -29,10 +29,11 @@ struct Rules {
 // What all workers share for good.
 struct Shared {
   auth::Key process_secret{};
-  std::atomic<std::uint32_t> clients{0};  // logged in, on all workers: max_clients is exact
+  Headcount clients;  // logged in, on all workers: max_clients is exact
   std::vector<class Worker*> workers;
   server::Contacts contacts;
   server::Schemas schemas;
+  server::Apps apps;
 };
 
 class Worker {
@@ -43,8 +44,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  Result<net::Address> listen(const net::Address& address,
-                              config::Mode mode);  // before the loop runs
+  // Before the loop runs.
+  Result<net::Address> listen(const net::Address& address, const config::Listen& listener);
   void stop_listening();
   void configure(Rules rules);
   // No new clients; those that are there go when their transactions are over.
@@ -81,15 +82,16 @@ class Worker {
 
  private:
   struct Door final : net::ListenSink {
-    Door(Worker& owner, config::Mode its_mode) : worker(owner), mode(its_mode) {}
+    Door(Worker& owner, config::Listen plan) : worker(owner), listen(std::move(plan)) {}
     void on_accept(std::unique_ptr<net::Stream> stream) override;
     void on_accept_failed(const Error& why) override;
     Worker& worker;
-    config::Mode mode;
+    const config::Listen listen;
     std::unique_ptr<net::Listener> listener;
   };
   void admit(Admission admission, std::unique_ptr<net::Stream> stream, std::string early);
-  server::Pool* pool_for(const Admission& admission);
+  server::Pool& pool_for(const Admission& admission);
+  bool lends(const Admission& admission) const;
   void cancel(std::uint32_t pid, std::uint32_t key, std::shared_ptr<void> ticket);
   void sweep();
   void dismiss_unserved();

@@ -99,6 +99,19 @@ std::string header(std::string_view section) {
   return scope_of(section) != 0 ? fmt::format("[{}.NAME]", section) : fmt::format("[{}]", section);
 }
 
+// Where a setting may stand, as the end of a sentence.
+std::string places_of(const Row& row) {
+  static constexpr std::pair<Scope, std::string_view> kPlaces[] = {
+      {GLOBAL, "at the top of the file"},
+      {DATABASE, "in [databases.NAME]"},
+      {USER, "in [users.NAME]"},
+      {APP, "in [apps.NAME]"}};
+  std::vector<std::string_view> places;
+  for (const auto& [scope, place] : kPlaces)
+    if ((row.scopes & scope) != 0) places.push_back(place);
+  return one_of(places);
+}
+
 SnapshotPtr Reader::read(std::string_view text) {
   const toml::parse_result result = toml::parse(text, file_);
   if (!result) {
@@ -117,13 +130,17 @@ SnapshotPtr Reader::read(std::string_view text) {
 void Reader::read_top(const toml::table& top) {
   // Settings first: databases start from them, wherever in the file they are.
   read_preset(top);
+  const auto general = [](std::string_view name) {
+    const Row* row = find_row(name);
+    return row && (row->scopes & GLOBAL) != 0 ? row : nullptr;
+  };
   for (const auto& [key, node] : top)
-    if (const Row* row = find_row(key.str()); row && key != "preset")
+    if (const Row* row = general(key.str()); row && key != "preset")
       read_setting(snapshot_->settings, *row, node);
   for (const Loop loop : {Loop::automatic, Loop::io_uring, Loop::epoll})
     if (snapshot_->settings.loop == text(loop)) snapshot_->loop = loop;
   for (const auto& [key, node] : top) {
-    if (find_row(key.str())) continue;
+    if (general(key.str())) continue;
     if (key == "listen")
       read_listeners(node);
     else if (key == "auth")
@@ -224,6 +241,8 @@ void Reader::read_listener(const toml::table& table) {
     } else if (key == "mode") {
       const auto mode = word_of(node, "mode", {Mode::session, Mode::transaction});
       if (mode) listen.mode = *mode;
+    } else if (key == "app") {
+      listen.app = text_of(node, "app", "the name of an app").value_or("");
     } else {
       unknown(key, "listen");
     }
@@ -292,8 +311,8 @@ void Reader::read_database(std::string_view name, const toml::table& table) {
     if (row && (row->scopes & DATABASE) != 0)
       read_setting(database.settings, *row, node);
     else if (row)
-      wrong(key.source(), "{} is not a setting of one database; expected it at the top of the file",
-            key.str());
+      wrong(key.source(), "{} is not a setting of one database; expected it {}", key.str(),
+            places_of(*row));
     else
       unknown(key, "databases");
   }
@@ -350,13 +369,15 @@ void Reader::read_overlay(std::string_view name, const toml::table& table, std::
       read_setting(overlay.values, *row, node);
       overlay.given.push_back(row);
     } else if (row) {
-      wrong(key.source(), "{} is not a setting of one {}; expected it at the top of the file{}",
-            key.str(), one_of_section(section),
-            (row->scopes & DATABASE) != 0 ? " or in [databases.NAME]" : "");
+      wrong(key.source(), "{} is not a setting of one {}; expected it {}", key.str(),
+            one_of_section(section), places_of(*row));
     } else {
       unknown(key, section);
     }
   }
+  if (overlay.gives("max_overflow") && !overlay.gives("pool_size"))
+    wrong(table.get("max_overflow")->source(),
+          "max_overflow of an app is beyond its pool_size; expected that, too");
   into.insert_or_assign(std::string(name), std::move(overlay));
 }
 
@@ -368,7 +389,7 @@ void Reader::unknown(const toml::key& key, std::string_view section) {
     if ((row.scopes & scope_of(section)) != 0)
       here.push_back(row.name);
     else if (row.name == name)
-      elsewhere = fmt::format("{} at the top of the file", name);
+      elsewhere = fmt::format("{} {}", name, places_of(row));
   }
   for (const Key& known : keys()) {
     if (known.section == section)

@@ -166,8 +166,8 @@ TEST(File, SaysWhereAndWhatWasExpected) {
        "f:2:7: url is an integer; expected \"postgresql://user:password@host:port/dbname\""},
       {"[databases.a]\nurl = \"postgresql://a,b\"\n",
        "f:2:7: url: several hosts are not supported; expected one host"},
-      {"[databases.a]\nurl = \"postgresql://a\"\nmax_clients = 3\n",
-       "f:3:1: max_clients is not a setting of one database; expected it at the top of the file"},
+      {"[databases.a]\nurl = \"postgresql://a\"\nlogin_timeout = 3\n",
+       "f:3:1: login_timeout is not a setting of one database; expected it at the top of the file"},
       {"[databases.a]\nurl = \"postgresql://a\"\npool_tiemout = 3\n",
        "f:3:1: unknown key \"pool_tiemout\" in [databases.NAME]; did you mean pool_timeout?"},
       {"[databases]\na = 3\n", "f:2:5: databases.a is an integer; expected [databases.a] with url"},
@@ -344,11 +344,64 @@ on_cursor = "ignore"
   EXPECT_EQ(settings_for(*snapshot, "x", "bob", "").on_cursor, "ignore");
 }
 
-TEST(Scopes, WhatIsWrongInThem) {
+TEST(Apps, TermsAreOfTheAppAlone) {
+  const auto snapshot = good(kAny + R"([apps.worker]
+pool_size = 3
+max_overflow = 2
+min = 1
+weight = 4
+priority = "background"
+max_clients = 7
+max_waiting = 9
+pool_timeout = "5s"
+[apps."*"]
+max_clients = 2
+[users.alice]
+max_clients = 6
+app = "reports"
+)");
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(snapshot->terms_of("worker"), (AppTerms{5, 7, 9, 1, 4, true}));
+  EXPECT_EQ(snapshot->terms_of("other"), (AppTerms{{}, 2, 0, 0, 1, false}));
+  const Settings set = settings_for(*snapshot, "x", "alice", "worker");
+  EXPECT_EQ(set.pool_size, Settings{}.pool_size) << "it is the size of a pool, not the app's limit";
+  EXPECT_EQ(set.max_clients, Settings{}.max_clients);
+  EXPECT_EQ(set.pool_timeout, 5s);
+  EXPECT_EQ(set.app, "reports");
+  EXPECT_EQ(snapshot->max_clients_of("alice"), 6u);
+  EXPECT_FALSE(snapshot->max_clients_of("bob"));
+  EXPECT_EQ(snapshot->app_section("worker"), "[apps.worker]");
+  EXPECT_EQ(snapshot->app_section("what else"), "[apps.\"*\"]");
+  EXPECT_EQ(snapshot->user_section("bob b"), "[users.\"bob b\"]");
+}
+
+TEST(Apps, WarnsOfPromisesThatCannotBeKept) {
+  const auto snapshot = good(
+      "pool_size = 4\n[apps.a]\nmin = 3\npool_size = 2\n[apps.b]\nmin = 1\n"
+      "[databases.x]\nurl = \"postgresql://h\"\n[auth]\nmethod = \"trust\"\n");
+  ASSERT_TRUE(snapshot);
+  const auto found = warnings(*snapshot);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0], "[apps.a]: min is 3, and the app may hold 2 servers only");
   EXPECT_EQ(
-      problem(kAny + "[users.alice]\npool_size = 3\n"),
-      "f:4:1: pool_size is not a setting of one user; expected it at the top of the file or in "
-      "[databases.NAME]");
+      found[1],
+      "database \"x\": the apps' min are 4 servers together, and a pool there has 4: not all of "
+      "it can be kept");
+}
+
+TEST(Apps, WhatIsWrongInThem) {
+  EXPECT_EQ(problem("min = 3\n" + kAny),
+            "f:1:1: unknown key \"min\"; did you mean min in [apps.NAME]?");
+  EXPECT_EQ(problem(kAny + "[apps.a]\nmax_overflow = 3\n"),
+            "f:4:16: max_overflow of an app is beyond its pool_size; expected that, too");
+  EXPECT_EQ(problem(kAny + "[apps.a]\nweight = 0\n"),
+            "f:4:10: weight is 0; expected an integer from 1 to 1000");
+}
+
+TEST(Scopes, WhatIsWrongInThem) {
+  EXPECT_EQ(problem(kAny + "[users.alice]\npool_size = 3\n"),
+            "f:4:1: pool_size is not a setting of one user; expected it at the top of the file, in "
+            "[databases.NAME] or in [apps.NAME]");
   EXPECT_EQ(problem(kAny + "[apps.\"*\"]\nworkers = 3\n"),
             "f:4:1: workers is not a setting of one app; expected it at the top of the file");
   EXPECT_EQ(problem(kAny + "[apps.worker]\non_lok = \"pin\"\n"),

@@ -17,6 +17,9 @@ constexpr auto kKeys = std::to_array<Key>({
      "of a Unix socket."},
     {"listen", "mode", "session or transaction", "required", OnReload::restart,
      "How long a client keeps a server: until it leaves, or until its transaction ends."},
+    {"listen", "app", "text", "none", OnReload::restart,
+     "The app that clients of this listener belong to, unless app in [users.NAME] or "
+     "[databases.NAME] says another. Without one it is their application_name."},
     {"auth", "method", "trust, password, md5 or scram-sha-256", "trust", OnReload::live,
      "How clients prove who they are. trust: they do not have to."},
     {"auth", "file", "a path", "none", OnReload::live,

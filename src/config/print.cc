@@ -184,6 +184,16 @@ std::string print_markdown() {
       "none). `[users.\"*\"]` and `[apps.\"*\"]` are for everybody who has no section. Where a "
       "setting is given more than once, the app's wins over the user's, that over the database's, "
       "that over the one at the top. A reload changes them for clients that are connected, too.\n\n"
+      "Limits stand by themselves at each level, and all of them hold: `max_clients` of an app "
+      "does "
+      "not take the place of the one at the top. An app's `pool_size` and `max_overflow` limit "
+      "what "
+      "its clients hold, in all pools together; they are not the size of a pool. `[apps.\"*\"]` "
+      "limits each app that has no section, not all of them together.\n\n"
+      "Which app a client belongs to: `app` in `[users.NAME]`, else in `[databases.NAME]`, else in "
+      "its `[[listen]]`, else its `application_name` when it connects (the first 63 bytes). A "
+      "later "
+      "`SET application_name` changes what is displayed, not the app.\n\n"
       "Users may have:" +
       list_of(USER) + ". Apps:" + list_of(APP) + ".\n";
   return out + presets_markdown();

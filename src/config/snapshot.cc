@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/address.h"
 
 namespace pgw::config {
@@ -52,7 +54,12 @@ std::vector<Listen> default_listeners() {
 const Database* Snapshot::find(std::string_view name) const { return find_or_any(databases, name); }
 
 void Overlay::apply(Settings& to) const {
-  for (const Row* row : given) copy(*row, values, to);
+  for (const Row* row : given)
+    if ((row->scopes & EACH) == 0) copy(*row, values, to);
+}
+
+bool Overlay::gives(std::string_view name) const {
+  return std::ranges::find(given, name, &Row::name) != given.end();
 }
 
 Settings Snapshot::settings_for(const Database& database, std::string_view user,
@@ -62,6 +69,77 @@ Settings Snapshot::settings_for(const Database& database, std::string_view user,
   if (const Overlay* own = find_or_any(apps, app)) own->apply(out);
   return out;
 }
+
+std::string Snapshot::app_of(std::string_view database, std::string_view user,
+                             std::string_view listener, std::string_view application_name) const {
+  static constexpr std::size_t kMost = 63;  // bytes, as PostgreSQL keeps of an application_name
+  std::string_view out = listener.empty() ? application_name : listener;
+  if (const Database* found = find(database); found && !found->settings.app.empty())
+    out = found->settings.app;
+  if (const Overlay* own = find_or_any(users, user); own && !own->values.app.empty())
+    out = own->values.app;
+  return std::string(out.substr(0, kMost));
+}
+
+AppTerms Snapshot::terms_of(std::string_view app) const {
+  AppTerms out;
+  const Overlay* const own = find_or_any(apps, app);
+  if (!own) return out;
+  if (own->gives("pool_size")) out.servers = own->values.pool_size + own->values.max_overflow;
+  if (own->gives("max_clients")) out.clients = own->values.max_clients;
+  out.waiting = own->values.max_waiting;
+  out.min = own->values.min;
+  out.weight = own->values.weight;
+  out.background = own->values.priority == "background";
+  return out;
+}
+
+std::optional<Count> Snapshot::max_clients_of(std::string_view user) const {
+  const Overlay* const own = find_or_any(users, user);
+  if (!own || !own->gives("max_clients")) return {};
+  return own->values.max_clients;
+}
+
+std::string section_text(std::string_view kind, std::string_view name) {
+  const bool bare = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+  return bare ? fmt::format("[{}.{}]", kind, name) : fmt::format("[{}.\"{}\"]", kind, name);
+}
+
+std::string Snapshot::app_section(std::string_view app) const {
+  return section_text("apps", !apps.contains(app) && apps.contains("*") ? "*" : app);
+}
+
+std::string Snapshot::user_section(std::string_view user) const {
+  return section_text("users", !users.contains(user) && users.contains("*") ? "*" : user);
+}
+
+namespace {
+
+// What apps are promised, held against what there is.
+void warn_of_apps(const Snapshot& snapshot, std::vector<std::string>& out) {
+  std::uint64_t kept = 0;
+  for (const auto& [name, overlay] : snapshot.apps) {
+    const AppTerms terms = snapshot.terms_of(name);
+    kept += terms.min;
+    if (terms.servers && terms.min > *terms.servers)
+      out.push_back(fmt::format("{}: min is {}, and the app may hold {} servers only",
+                                section_text("apps", name), terms.min, *terms.servers));
+  }
+  for (const auto& [name, database] : snapshot.databases) {
+    const auto places = std::uint64_t{database.settings.pool_size} + database.settings.max_overflow;
+    if (kept >= places)
+      out.push_back(
+          fmt::format("database \"{}\": the apps' min are {} servers together, and a pool there "
+                      "has {}: not all "
+                      "of it can be kept",
+                      name, kept, places));
+  }
+}
+
+}  // namespace
 
 std::vector<std::string> warnings(const Snapshot& snapshot) {
   std::vector<std::string> out;
@@ -83,6 +161,7 @@ std::vector<std::string> warnings(const Snapshot& snapshot) {
     if (database.settings.connect_backoff > database.settings.connect_backoff_max)
       out.push_back(
           fmt::format("database \"{}\": connect_backoff is above connect_backoff_max", name));
+  warn_of_apps(snapshot, out);
   return out;
 }
 

@@ -26,6 +26,7 @@ std::string_view text(AuthMethod method);
 struct Listen {
   std::string address;  // "127.0.0.1:5432", "[::1]:5432", "*:5432", "/run/pgweir/.s.PGSQL.5432"
   Mode mode = Mode::session;
+  std::string app{};  // that its clients belong to; empty: they say so themselves
   bool operator==(const Listen&) const = default;
 };
 
@@ -56,9 +57,22 @@ struct Database {
 struct Overlay {
   Settings values;
   std::vector<const Row*> given;  // of rows(); the other values mean nothing
+  // But for limits that each level has by itself (EACH).
   void apply(Settings& to) const;
+  bool gives(std::string_view name) const;
 };
 using Overlays = std::map<std::string, Overlay, std::less<>>;
+
+// What an app's section limits and promises.
+struct AppTerms {
+  std::optional<Count> servers;  // pool_size and max_overflow; over all pools
+  std::optional<Count> clients;
+  Count waiting = 0;  // in one pool; 0: no limit
+  Count min = 0;
+  Count weight = 1;
+  bool background = false;
+  bool operator==(const AppTerms&) const = default;
+};
 
 struct Auth {
   AuthMethod method = AuthMethod::trust;
@@ -82,7 +96,21 @@ struct Snapshot {
   // database's own, then the global ones. Copies: for logins and reloads.
   Settings settings_for(const Database& database, std::string_view user,
                         std::string_view app) const;
+  // The app of a client: what the user's section says, else the database's, else the listener's,
+  // else its application_name.
+  std::string app_of(std::string_view database, std::string_view user, std::string_view listener,
+                     std::string_view application_name) const;
+  AppTerms terms_of(std::string_view app) const;
+  // Of a user's clients.
+  std::optional<Count> max_clients_of(std::string_view user) const;
+  // The section that holds for it, to be named to people: [apps.worker], [apps."*"]. If there is
+  // none, the one to write.
+  std::string app_section(std::string_view app) const;
+  std::string user_section(std::string_view user) const;
 };
+
+// A section of the file: [databases.shop], [databases."*"].
+std::string section_text(std::string_view kind, std::string_view name);
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -138,6 +138,9 @@ Result<Overrides> read_overrides(const Options& options) {
     if (!row)
       return fail(Code::configuration, "--set {}: no such setting; `pgweir config` lists them",
                   name);
+    if ((row->scopes & config::GLOBAL) == 0)
+      return fail(Code::configuration, "--set {}: it is a setting of single sections of a file",
+                  name);
     PGW_DO(set_any(*row, scratch, value));
   }
   return overrides;
@@ -268,7 +271,8 @@ config::SnapshotPtr overridden(const Overrides& overrides, const config::Snapsho
     (void)set_any(row, next->settings, value);
     for (auto& [key, database] : next->databases) (void)set_any(row, database.settings, value);
     for (auto* overlays : {&next->users, &next->apps})
-      for (auto& [key, overlay] : *overlays) std::erase(overlay.given, &row);
+      for (auto& [key, overlay] : *overlays)
+        if ((row.scopes & config::EACH) == 0) std::erase(overlay.given, &row);
   }
   for (const config::Loop loop :
        {config::Loop::automatic, config::Loop::io_uring, config::Loop::epoll})
@@ -281,7 +285,7 @@ Result<config::SnapshotPtr> read_again(const Command& command) {
   auto next = overridden(command.overrides, snapshot);
   // The kernel would let both listen (SO_REUSEPORT) and give each client to either.
   for (std::size_t i = 0; i < next->listen.size(); ++i) {
-    const auto& [address, mode] = next->listen[i];
+    const auto& [address, mode, app] = next->listen[i];
     for (std::size_t k = 0; k < i && !address.ends_with(":0"); ++k)
       if (next->listen[k].address == address)
         return fail(

@@ -26,7 +26,8 @@ struct Share;
 struct Waiter {
   ListHook waiting;
   Time waits_since{};
-  Line* line = nullptr;  // the one that it waits in, or would
+  Line* line = nullptr;  // the one that it waits in, or has waited in
+  bool told = false;     // for its owner: it knows that it waits
 };
 
 // What an app is promised.
@@ -91,6 +92,7 @@ class FairQueue {
   Line* best(Time now);
   // The same, whether or not it may begin one.
   Line* first(Time now);
+  const Line* peek() const { return ready_.top(); }  // as of the last look
   // The line's first one waits no longer: its lease begins.
   Waiter& begin(Line& line, Time now);
   // A lease begins without a wait; whether it may, if nobody waits.

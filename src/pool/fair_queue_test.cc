@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <deque>
 #include <memory>
-#include <random>
 #include <vector>
 
 namespace pgw::pool {
@@ -14,6 +13,18 @@ namespace {
 constexpr Duration kPatience = 10s;
 
 Time at(Duration after) { return Time(after); }
+
+// The same chance for each seed.
+struct Dice {
+  explicit Dice(unsigned seed) : state(seed * 0x9E3779B97F4A7C15ULL + 1) {}
+  int between(int least, int most) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return least + static_cast<int>((state >> 11) % static_cast<std::uint64_t>(most - least + 1));
+  }
+  std::uint64_t state;
+};
 
 // A pool of some apps whose waiters are told apart by a number.
 struct Scene {
@@ -276,9 +287,7 @@ class AgainstTheSlowModel {
   }
 
  private:
-  int between(int least, int most) {
-    return std::uniform_int_distribution<int>(least, most)(random_);
-  }
+  int between(int least, int most) { return random_.between(least, most); }
   std::size_t some() {
     return static_cast<std::size_t>(between(0, static_cast<int>(slow_.apps.size()) - 1));
   }
@@ -347,7 +356,7 @@ class AgainstTheSlowModel {
     ++app.leased;
   }
 
-  std::mt19937 random_;
+  Dice random_;
   Scene scene_;
   Slow slow_;
   int number_ = 0;
@@ -365,10 +374,8 @@ TEST(FairQueue, DoesWhatTheSlowModelDoes) {
 TEST(FairQueue, WaitingIsBounded) {
   for (unsigned seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
-    std::mt19937 random(seed);
-    const auto between = [&](int least, int most) {
-      return std::uniform_int_distribution<int>(least, most)(random);
-    };
+    Dice random(seed);
+    const auto between = [&](int least, int most) { return random.between(least, most); };
     const int places = between(1, 8);
     Scene s(static_cast<std::size_t>(places));
     const int apps = between(2, 6);

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "net/loop.h"
 #include "relay/statements.h"
+#include "server/apps.h"
 #include "server/contacts.h"
 #include "server/graveyard.h"
 #include "server/schemas.h"
@@ -20,6 +21,8 @@ struct Context {
   Graveyard& graveyard;
   Contacts& contacts;
   Schemas& schemas;
+  Apps& apps;
+  unsigned worker;  // its index
 };
 
 }  // namespace pgw::server

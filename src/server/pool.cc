@@ -20,11 +20,14 @@ Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Databas
       database_settings_(&settings),
       database_(std::move(database)),
       user_(std::move(user)),
-      head_timer_([](void* self) { static_cast<Pool*>(self)->arm_head(); }, this),
+      sessions_(context.apps.sessions_of(database_)),
+      lift_timer_([](void* self) { static_cast<Pool*>(self)->serve_waiters(); }, this),
       connect_timer_([](void* self) { static_cast<Pool*>(self)->open_servers(); }, this),
       maintain_timer_([](void* self) { static_cast<Pool*>(self)->maintain(); }, this),
       suspicion_(context, *this) {
   suspicion_.configure();
+  queue_.set_patience(this->settings().background_patience);
+  set_places();
   offer_credentials({.user = user_, .password = {}, .secret = {}, .keys = {}});
 }
 
@@ -64,6 +67,9 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
   if (listening_ && (moved || !may_share_listening()))
     listening_->end(Error(Code::shutdown, moved ? "its database leads elsewhere now"
                                                 : "its pool has one server only now"));
+  queue_.set_patience(settings.settings.background_patience);
+  set_places();
+  count_leases();
   serve_waiters();
   maintain();
 }
@@ -161,7 +167,7 @@ Pool::Counts Pool::counts() const {
     out.leased += server->state() == Server::State::leased;
     out.overflow += server->overflow;
   }
-  out.waiting = static_cast<unsigned>(waiting_);
+  out.waiting = static_cast<unsigned>(queue_.waiting());
   return out;
 }
 

@@ -10,9 +10,11 @@
 
 #include "config/snapshot.h"
 #include "pool/backoff.h"
+#include "server/claim.h"
 #include "server/context.h"
 #include "server/credentials.h"
 #include "server/listening.h"
+#include "server/party.h"
 #include "server/server.h"
 #include "server/suspicion.h"
 #include "server/tenant.h"
@@ -28,6 +30,9 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
+  // A client comes, with the name of its app, and goes. In between it may wait for a server.
+  void enter(Tenant& tenant, const std::string& app, bool is_session);
+  void quit(Tenant& tenant);
   // A server for this tenant, now or later: granted() is called, also from inside this call, or
   // refused(), never from inside it.
   void acquire(Tenant& tenant);
@@ -37,17 +42,27 @@ class Pool {
   // from inside this call. A tenant that dies before it is granted one calls abandon_private().
   void acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   void abandon_private(Tenant& tenant);
-  bool has_waiters() const { return !waiters_.empty(); }
+  bool has_waiters() const { return !queue_.empty(); }
+  // Whose wait has the best right to a server here. See Claim.
+  Claim best_claim() const;
 
   // --- from servers ---
   void server_free(Server& server);
   void server_gone(Server& server);
+  void lease_over(Tenant& tenant);
+  void lease_passes(Tenant& from, Tenant& to);
   void login_succeeded(const Server& server);
   void login_failed(Server& server, const Error& why, bool definite);
   Cancel* cancel(Server& server, const net::Address& address, std::uint32_t pid,
                  const std::string& key, Wish wish);
   const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
   void keep_derived(auth::ScramKeys keys) { derived_ = std::move(keys); }
+
+  // --- from lanes ---
+  net::Loop& loop() { return context_.loop; }
+  void look_after(Lane& lane);
+  void block(pool::Line& line) { queue_.block(line); }
+  void unblock(pool::Line& line);
 
   // --- configuration ---
   const config::Settings& settings() const { return database_settings_->settings; }
@@ -90,12 +105,9 @@ class Pool {
   void schema_changed();
 
   bool unused() const {
-    return clients == 0 && servers_.empty() && waiters_.empty() && cancels_.empty();
+    return clients == 0 && servers_.empty() && parties_.empty() && cancels_.empty();
   }
   unsigned clients = 0;  // logged in to this pool
-
-  // The wait was too long: why, with the numbers.
-  Error timed_out_error(const Tenant& tenant) const;
 
   struct Counts {
     unsigned servers = 0, leased = 0, overflow = 0, waiting = 0;
@@ -105,10 +117,31 @@ class Pool {
  private:
   friend class Cancel;
   void serve_waiters();
+  void serve_soon();
+  void serve_later();
+  bool serve_at_once(Tenant& tenant);
+  Tenant* next();
+  void begin(Tenant& tenant, Tenant::Places places);
+  void take_out(Tenant& tenant);
+  void out_of_queue(Tenant& tenant);
+  void turn_away(Tenant& tenant, Error why);
+  void refuse(Tenant& tenant, const Error& why);
+  void watch(Lane& lane);
+  void tell_waiters(Lane& lane);
+  void set_places();
+  void set_terms(Party& party);
+  void count_leases();
+  std::size_t wanted();
+  // pool_refusals.cc: each with the numbers, and the setting that would change it.
+  Error timed_out_error(Tenant& tenant) const;
+  Error too_many_waiting(const Party& party, bool of_app) const;
+  std::string wait_text(const Lane& lane) const;
+  std::string whose(const Party& party) const;
+  std::string holders() const;
+  std::string database_section() const;
   void open_servers();
   void maintain();
   void refuse_waiters(const Error& why);
-  void arm_head();
   void bury(Server& server);
   void cancel_over(Cancel& cancel, bool reached, std::optional<Wish> next);
   void sweep_profiles();
@@ -127,16 +160,21 @@ class Pool {
   std::unordered_map<Server*, std::unique_ptr<Server>> servers_;
   std::size_t opening_ = 0;              // of them, not logged in yet
   List<Server, &Server::in_idle> idle_;  // most recently used first
-  List<Tenant, &Tenant::waiting> waiters_;
-  std::size_t waiting_ = 0;
-  std::size_t private_ = 0;  // of servers_, those for replication
+  std::shared_ptr<Budget> sessions_;     // of the database
+  pool::FairQueue queue_;
+  std::unordered_map<std::string, std::unique_ptr<Party>> parties_;  // by app
+  std::size_t unshared_ = 0;  // leases of tenants that are no app's: the listening server's
+  std::unordered_map<Tenant*, Error> turned_away_;           // to be told soon
+  List<pool::Waiter, &pool::Waiter::waiting> turning_away_;  // the same
+  std::size_t private_ = 0;                                  // of servers_, those for replication
   bool serving_ = false;
+  bool serve_posted_ = false;
   std::unordered_map<Cancel*, std::unique_ptr<Cancel>> cancels_;
   pool::Backoff backoff_;
   Time no_connect_before_{};
   std::optional<Error> last_failure_;
   bool last_definite_ = false;
-  net::Timer head_timer_;        // the first waiter's time is over
+  net::Timer lift_timer_;        // somebody may begin a lease that could not before
   net::Timer connect_timer_;     // the backoff is over
   bool maintains_late_ = false;  // maintain_timer_ is for later than kMaintainEvery
   net::Timer maintain_timer_;    // idle and lifetime limits

@@ -44,7 +44,7 @@ bool Pool::too_old(const Server& server) const {
 void Pool::open_servers() {
   const auto& set = settings();
   const Time now = context_.loop.now();
-  while (opening_ < waiting_ && opening_ < set.connect_parallel && servers_.size() < places()) {
+  while (opening_ < set.connect_parallel && servers_.size() < places() && opening_ < wanted()) {
     if (now < no_connect_before_) {
       if (!connect_timer_.armed()) context_.loop.arm(connect_timer_, no_connect_before_ - now);
       return;
@@ -101,12 +101,12 @@ void Pool::login_failed(Server& server, const Error& why, bool definite) {
   bury(server);
   // Somebody else's servers may still come back: then waiting makes sense even so.
   if (definite && servers_.size() == opening_) refuse_waiters(why);
-  if (!waiters_.empty()) open_servers();
+  if (!queue_.empty()) open_servers();
 }
 
 void Pool::server_gone(Server& server) {
   bury(server);
-  if (!waiters_.empty()) open_servers();
+  if (!queue_.empty()) open_servers();
 }
 
 // The server may be what is running right now: it is destroyed a little later, but has no place

@@ -81,6 +81,7 @@ void Server::lend(Tenant& tenant) {
 
 void Server::pass_to(Tenant& tenant) {
   PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I' && !cancel_);
+  pool_.lease_passes(*tenant_, tenant);
   tenant_ = &tenant;
   ++lease_;
   stream_->resume();
@@ -90,7 +91,7 @@ void Server::give_back(bool session) {
   deferred_ = false;
   if (!dirty_ && !session && profile_ && profile_->known && agreed_ != profile_->version)
     learn_reported();
-  tenant_ = nullptr;
+  pool_.lease_over(*std::exchange(tenant_, nullptr));
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;  // it was closed while the client had it
   PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
@@ -112,7 +113,7 @@ void Server::give_back(bool session) {
 // its state discarded; only then is the server anybody else's.
 void Server::abandon(bool broken_frame, bool hurry) {
   deferred_ = false;
-  tenant_ = nullptr;
+  pool_.lease_over(*std::exchange(tenant_, nullptr));
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;
   PGW_ASSERT(state_ == State::leased);
@@ -221,6 +222,7 @@ void Server::lose(const Error& why) {
   drop_survey();
   if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
     context_.gauges.leased.add(-1);
+    pool_.lease_over(*tenant);
     // Nothing can be said to a client that has part of a message: its rest would be taken for it.
     tenant->lost(why, fatal_told_ || amid_message());
   }

@@ -174,6 +174,7 @@ class Server final : net::StreamSink, relay::Effects {
   void shed_statements();
   bool may_be_lent() const { return state_ == State::idle && !cancel_; }
   std::uint32_t lease() const { return lease_; }
+  Tenant* tenant() const { return tenant_; }  // null: nobody has it
   // Called every `every`: whether PostgreSQL's host has been silent for `limit`.
   bool silent_too_long(Duration every, Duration limit);
   void host_is_gone(Duration limit);

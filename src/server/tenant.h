@@ -1,10 +1,10 @@
 // A client as the pool and its server see it.
 #pragma once
 #include "base/bytes.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "pool/fair_queue.h"
 #include "relay/pipeline.h"
 #include "relay/profile.h"
 #include "relay/statements.h"
@@ -14,14 +14,17 @@
 namespace pgw::server {
 
 class Server;
+struct Party;
 
 // All calls come on the worker's thread, from the loop; granted() also from inside Pool::acquire().
-class Tenant {
+class Tenant : public pool::Waiter {
  public:
   // A server is this client's from now on, until it gives it back or lost() is called.
   virtual void granted(Server& server) = 0;
   // No server: the wait is over. The tenant is in no queue any more.
   virtual void refused(const Error& why) = 0;
+  // It still waits, and is to be told so.
+  virtual void waits(const std::string& /*text*/) {}
   // Replies for the client, in order, whole or part of messages.
   virtual void deliver(Bytes replies) = 0;
   // One whole ErrorResponse that answers a message in which pgweir put its own statement's name.
@@ -63,8 +66,16 @@ class Tenant {
   virtual std::size_t client_queued() const = 0;
   virtual About about() const = 0;
 
-  ListHook waiting;  // in the pool's queue
-  Time waits_since{};
+  // --- the pool's own ---
+  // Places of shared budgets (server/party.h).
+  struct Places {
+    bool app = false;
+    bool session = false;
+  };
+  Party* party = nullptr;   // its app's; null: it is of none
+  bool is_session = false;  // its lease is a session's
+  bool leases = false;      // it has a server of the pool's
+  Places places;            // ... and with it these
 
  protected:
   ~Tenant() = default;
