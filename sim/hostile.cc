@@ -33,7 +33,10 @@ void Hostile::on_connected() {
 }
 
 void Hostile::on_bytes(Bytes bytes) {
-  if (const auto owner = token_owner(bytes))
+  // A refusal names the apps that hold the servers, and each client may be an app of its own.
+  got_ += bytes;
+  if (got_.find("C53300") != std::string::npos) return;
+  if (const auto owner = token_owner(got_))
     loop_.simulation().fail(fmt::format("hostile {} was sent bytes of c{}", number_, *owner));
   if (attacked_ || bytes.find(std::string_view("Z\0\0\0\5", 5)) == Bytes::npos) return;
   attacked_ = true;

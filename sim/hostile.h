@@ -30,6 +30,7 @@ class Hostile final : public net::StreamSink {
   net::Address to_;
   int number_;
   Random random_;
+  std::string got_;
   std::unique_ptr<net::Stream> stream_;
   bool finished_ = false;
   bool attacked_ = false;

@@ -40,6 +40,22 @@ config::AuthMethod method_of(Ask ask) {
   }
 }
 
+config::Overlay overlay(const World::Plan::App& app) {
+  config::Overlay out;
+  const auto give = [&](const char* name) { out.given.push_back(config::find_row(name)); };
+  if (app.most) {
+    out.values.pool_size = *app.most;
+    give("pool_size");
+  }
+  out.values.min = app.min;
+  give("min");
+  out.values.weight = app.weight;
+  give("weight");
+  out.values.priority = app.background ? "background" : "normal";
+  give("priority");
+  return out;
+}
+
 config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random) {
   config::Snapshot out;
   out.listen = {{"127.0.0.1:6432", config::Mode::session},
@@ -58,6 +74,16 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
   if (random.chance(300)) s.server_idle_timeout = span(random, 10ms, 5s);
   if (random.chance(500)) s.overflow_idle_timeout = span(random, 1ms, 2s);
   if (random.chance(300)) s.server_statements = static_cast<unsigned>(random.between(1, 4));
+  s.background_patience = plan.patience;
+  s.session_connections = plan.sessions;
+  s.session_lend = plan.session_lend;
+  for (std::size_t i = 0; i < plan.apps.size(); ++i) {
+    const auto& app = plan.apps[i];
+    out.listen.push_back({fmt::format("127.0.0.1:{}", 7000 + i), config::Mode::session, app.name});
+    out.listen.push_back(
+        {fmt::format("127.0.0.1:{}", 8000 + i), config::Mode::transaction, app.name});
+    out.apps.emplace(app.name, overlay(app));
+  }
   config::Database shop;
   shop.name = "shop";
   shop.upstream.host = random.chance(500) ? "10.0.0.1" : "db.example";
@@ -126,8 +152,18 @@ void Middle::drain(Duration limit, std::move_only_function<void()> done) {
   parts_->pooler->drain(limit, std::move(done));
 }
 
+std::map<std::string, server::AppUse> Middle::apps() const {
+  return parts_->pooler ? parts_->pooler->apps() : std::map<std::string, server::AppUse>();
+}
+
 void Middle::check_quiet() {
   if (!parts_->pooler) return;
+  for (const auto& [app, use] : parts_->pooler->apps())
+    if (use.leased + use.sessions + use.waiting + use.taken != 0)
+      parts_->sim.fail(fmt::format("app {} is left with {} servers ({} counted), {} waiters", app,
+                                   use.leased, use.taken, use.waiting));
+  for (const auto& [database, taken] : parts_->pooler->sessions())
+    if (taken != 0) parts_->sim.fail(fmt::format("{} sessions of {} are left", taken, database));
   for (const auto& [app, numbers] : parts_->pooler->pins())
     for (const auto& reason : numbers.reasons)
       if (reason.pinned != 0) parts_->sim.fail("a server is still counted as pinned");

@@ -2,9 +2,12 @@
 // questions at the end.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "network.h"
+#include "server/apps.h"
 #include "services.h"
 #include "simulation.h"
 #include "world.h"
@@ -19,6 +22,7 @@ class Middle {
   // The plan as it is now; `other`: with the users' other passwords.
   void reload(bool other);
   void drain(Duration limit, std::move_only_function<void()> done);
+  std::map<std::string, server::AppUse> apps() const;  // what each holds
   void check_quiet();  // nothing is leased, waiting or connected to a client
   void stop();         // the loops stop, then the pooler dies
 

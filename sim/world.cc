@@ -10,14 +10,18 @@ namespace {
 constexpr std::uint16_t kPostgresPort = 5432;
 constexpr std::uint16_t kSessionPort = 6432;
 constexpr std::uint16_t kTransactionPort = 6543;
-constexpr Time kLimit = Time(2h);            // by then every client must have been served
-constexpr std::uint64_t kSteps = 8'000'000;  // more is a livelock
+constexpr std::uint16_t kSessionPorts = 7000;      // of the apps
+constexpr std::uint16_t kTransactionPorts = 8000;  // the same
+constexpr Duration kReloaded = 5s;                 // a reload has come to all workers
+constexpr Time kLimit = Time(2h);                  // by then every client must have been served
+constexpr std::uint64_t kSteps = 8'000'000;        // more is a livelock
 }  // namespace
 
 World::World(std::uint64_t seed, bool direct)
     : sim_(seed),
       random_(sim_.random.fork()),
       more_random_(seed ^ 0x5EED'5EED'5EED'5EEDULL),
+      app_random_(seed ^ 0xA995'A995'A995'0001ULL),
       network_(sim_),
       server_loop_(sim_, network_, "pg"),
       client_loop_(sim_, network_, "clients"),
@@ -28,6 +32,7 @@ World::World(std::uint64_t seed, bool direct)
   plan.front = plan.ask;
   if (!direct && more_random_.chance(500)) choose_more();
   choose_sessions(seed);
+  if (!direct) choose_apps(seed);
 }
 
 World::~World() {
@@ -145,6 +150,39 @@ void World::choose_sessions(std::uint64_t seed) {
   }
 }
 
+// Apps with caps, guaranteed minimums, weights and priorities, which share the pools.
+void World::choose_apps(std::uint64_t seed) {
+  Random random(seed ^ 0xA995'A995'A995'0002ULL);
+  if (!random.chance(400)) return;
+  const std::vector<std::string> names{"api", "worker", "reports", "cron"};
+  for (std::size_t i = random.between(1, names.size()); i > 0; --i)
+    plan.apps.emplace_back().name = names[i - 1];
+  plan.patience = Duration(random.between(1'000, 5'000'000));
+  choose_terms(random);
+  if (random.chance(200)) {
+    plan.session_lend = true;
+    for (ClientPlan& c : plan.clients)
+      if (c.promise == Model::Promise::session) c.promise = Model::Promise::whole;
+  }
+  for (ClientPlan& c : plan.clients) {
+    if (!random.chance(850)) continue;
+    const auto app = static_cast<std::uint16_t>(random.below(plan.apps.size()));
+    c.address.port = static_cast<std::uint16_t>(
+        app + (c.address.port == kSessionPort ? kSessionPorts : kTransactionPorts));
+  }
+}
+
+void World::choose_terms(Random& random) {
+  for (Plan::App& app : plan.apps) {
+    app.most.reset();
+    if (random.chance(600)) app.most = static_cast<unsigned>(random.between(1, 4));
+    app.min = static_cast<unsigned>(random.chance(300) ? random.between(1, 2) : 0);
+    app.weight = static_cast<unsigned>(random.chance(500) ? random.between(1, 5) : 1);
+    app.background = random.chance(250);
+  }
+  plan.sessions = static_cast<unsigned>(random.chance(400) ? random.between(1, 3) : 0);
+}
+
 // One way in and another one on; what the pooler is given must be enough for it.
 void World::choose_logins() {
   Random& random = more_random_;
@@ -224,6 +262,9 @@ void World::build() {
   network_.set_weather(kPostgresPort, plan.server_weather);
   network_.set_weather(kSessionPort, plan.client_weather);
   network_.set_weather(kTransactionPort, plan.client_weather);
+  for (std::uint16_t i = 0; i < plan.apps.size(); ++i)
+    for (const std::uint16_t first : {kSessionPorts, kTransactionPorts})
+      network_.set_weather(static_cast<std::uint16_t>(first + i), plan.client_weather);
   Postgres::Options options;
   options.ask = plan.ask;
   options.passwords = plan.passwords;
@@ -272,6 +313,10 @@ void World::reload() {
   for (Plan::Database& one : plan.more) resize(one.pool_size, one.overflow);
   sim_.trace("world: reload, pool {}+{}", plan.pool_size, plan.overflow);
   set_limits();
+  if (!plan.apps.empty()) {
+    choose_terms(app_random_);
+    terms_since_ = sim_.now();
+  }
   middle_->reload(plan.new_passwords && more_random_.chance(500));
 }
 
@@ -315,10 +360,38 @@ bool World::all_finished() const {
          std::ranges::all_of(hostile_, [](const auto& h) { return h->finished(); });
 }
 
+// No app holds more than it may, and no more sessions than may hold a server. What was held before
+// a reload made it too much may stay, and what a reload limits for the first time is counted when
+// it has come to all workers.
+void World::check_shares() {
+  const bool settled = sim_.now() > terms_since_ + kReloaded;
+  const auto use = middle_->apps();
+  unsigned sessions = 0;
+  for (const Plan::App& app : plan.apps) {
+    const auto found = use.find(app.name);
+    if (found == use.end()) continue;
+    const unsigned leased = found->second.leased;
+    const unsigned before = std::exchange(held_[app.name], leased);
+    if (settled && app.most && leased > *app.most && leased > before)
+      sim_.fail(
+          fmt::format("app {} holds {} servers, and may hold {}", app.name, leased, *app.most));
+    if (app.most && settled && found->second.taken < leased)
+      sim_.fail(fmt::format("app {} holds {} servers, and {} are counted", app.name, leased,
+                            found->second.taken));
+  }
+  for (const auto& [name, one] : use) sessions += one.sessions;
+  const unsigned before = std::exchange(sessions_held_, sessions);
+  const auto databases = static_cast<unsigned>(1 + plan.more.size());
+  if (settled && plan.sessions > 0 && sessions > plan.sessions * databases && sessions > before)
+    sim_.fail(fmt::format("{} sessions hold a server, and {} may in each of {} databases", sessions,
+                          plan.sessions, databases));
+}
+
 // Runs until then, or until nobody has anything to do; false when something is wrong.
 bool World::drive(Time until, bool to_the_end) {
   std::uint64_t n = 0;
   while (!sim_.failure() && sim_.next() <= until && sim_.step()) {
+    if (!plan.apps.empty()) check_shares();
     if (sim_.steps() > kSteps) sim_.fail("too many steps: something is running in circles");
     if (!to_the_end && ++n % 64 == 0 && all_finished()) break;
   }
@@ -368,12 +441,13 @@ std::string World::summary() const {
       "{} clients, {} replicas, {} hostile, pool {}+{}, {} more databases, {} users, {} "
       "workers{}{}{}, {} "
       "restarts, "
-      "{} kills, {} reloads{}{}",
+      "{} kills, {} reloads{}{}{}",
       plan.clients.size(), plan.replicas.size(), plan.hostile, plan.pool_size, plan.overflow,
       plan.more.size(), users().size(), plan.workers, plan.faults ? ", faults" : "",
       plan.vanishing ? ", vanishing" : "", plan.cancelling ? ", cancels" : "", plan.restarts,
       plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
-      plan.drain ? ", drain" : "");
+      plan.drain ? ", drain" : "",
+      plan.apps.empty() ? "" : fmt::format(", {} apps", plan.apps.size()));
 }
 
 }  // namespace pgw::sim

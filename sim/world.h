@@ -69,6 +69,20 @@ class World {
     std::optional<Time> drain;   // SIGTERM
     Duration drain_limit{};
     std::vector<ClientPlan> replicas;
+
+    // Apps, whose clients come through listeners of their own. What each may have is drawn again
+    // with each reload.
+    struct App {
+      std::string name;
+      std::optional<unsigned> most;  // servers
+      unsigned min = 0;
+      unsigned weight = 1;
+      bool background = false;
+    };
+    std::vector<App> apps;
+    unsigned sessions = 0;      // of one database; 0: no limit
+    bool session_lend = false;  // clients of session ports are served like others
+    Duration patience = 10s;
   };
   Plan plan;
 
@@ -77,6 +91,8 @@ class World {
   void choose_more();
   void choose_logins();
   void choose_sessions(std::uint64_t seed);
+  void choose_apps(std::uint64_t seed);
+  void choose_terms(Random& random);
   std::vector<std::string> users() const;
   void set_limits();
   void reload();
@@ -87,6 +103,7 @@ class World {
   void build();
   void schedule_faults();
   bool all_finished() const;
+  void check_shares();
   bool drive(Time until, bool to_the_end);
   void check_end();
   std::string summary() const;
@@ -94,6 +111,10 @@ class World {
   Simulation sim_;
   Random random_;
   Random more_random_;  // for what came later: seeds from before keep most of their meaning
+  Random app_random_;
+  Time terms_since_{};                    // what apps may have is what it is since then
+  std::map<std::string, unsigned> held_;  // by app, at the last step
+  unsigned sessions_held_ = 0;
   Drain drain_;
   Board board_;
   Network network_;
