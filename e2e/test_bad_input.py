@@ -134,14 +134,14 @@ def test_too_large_a_message(weir):
 
 
 def prepared(postgres, c):
-    """All statements of its server. A client that asks for them by their view is shown its own only."""
+    """All statements of its server. A client is shown its own only, but for a function with suspect = "text"."""
     postgres.psql("create or replace function all_prepared() returns bigint language sql"
                   " as 'select count(*) from pg_prepared_statements'", database="e2e")
     return int(c.value("select all_prepared()"))
 
 
 def test_too_many_statements(weir, postgres):
-    w = weir(top={"client_statements": 50, "server_statements": 20})
+    w = weir(top={"client_statements": 50, "server_statements": 20, "suspect": "text"})
     with w.wire(database="e2e") as c, w.wire(database="e2e") as other:
         for i in range(50):
             assert c.ask(parse(f"s{i}", f"select {i}"), SYNC)[0] == ("1",), i
@@ -175,7 +175,7 @@ def test_unnamed_statements_are_bounded(weir):
 
 def test_refusals_do_not_cost_others_their_statements(weir, postgres):
     """Only what no client has is thrown out, and a client that is refused again and again makes no work for servers."""
-    w = weir(pool_size=1, top={"statements_bytes": 1_000_000, "workers": 1})
+    w = weir(pool_size=1, top={"statements_bytes": 1_000_000, "workers": 1, "suspect": "text"})
     with w.wire(database="e2e") as c, w.wire(database="e2e") as greedy:
         assert c.ask(parse("mine", "select 7"), run("mine"), SYNC)[2] == ("D", b"7")
         for i in range(20):

@@ -31,6 +31,7 @@ DEEDS = {
 }
 SETS = "set_config('work_mem', '7MB', false)"
 SET_BY = DEEDS["setting"][1]
+LIST = "select statement from pg_prepared_statements"
 numbers = itertools.count()
 
 
@@ -326,6 +327,79 @@ def test_the_choices(place, postgres, base, suspect, deed):
         else:
             with w.wire(database="e2e") as canary:
                 assert (canary.query(CANARY)[1:] == NOTHING) == (suspect != "text")
+
+
+SHOWING = {
+    "view": ("create view shows as select statement from pg_prepared_statements", "select * from shows"),
+    "view of the function": ("create view shows as select statement from pg_prepared_statement()", "select * from shows"),
+    "view of a view": ("create view inner_view as select * from pg_prepared_statements; "
+                       "create view shows as select statement from inner_view", "select * from shows"),
+    "sql": (f"create function shows() returns setof text language sql as $$ {LIST} $$", "select shows()"),
+    "sql, standard body": ("create function shows() returns bigint language sql return "
+                           "(select count(*) from pg_prepared_statements where statement ~ 'secret')", "select shows()"),
+    "plpgsql": (f"create function shows() returns setof text language plpgsql as $$ begin return query {LIST}; end $$",
+                "select shows()"),
+    "by another": (f"create function deep() returns setof text language sql as $$ {LIST} $$; create function shows() returns "
+                   "setof text language plpgsql as $$ begin return query select deep(); end $$", "select shows()"),
+    "put together": ("create function shows() returns setof text language plpgsql as $$ begin return query execute "
+                     "'select statement from pg_prepared' || '_statements'; end $$", "select shows()"),
+    "given": ("create function shows(x text) returns setof text language plpgsql as $$ begin return query execute x; end $$",
+              "select shows(concat('select statement from pg_prepared', '_statements'))"),
+    "procedure": ("create procedure shows() language plpgsql as $$ declare x text; begin for x in "
+                  f"{LIST} loop raise notice '%', x; end loop; end $$", "call shows()"),
+    "rule": ("create table log (a text); create table shows (a int); create rule r as on insert to shows do also insert into "
+             f"log {LIST}; create function logs() returns setof text language sql as 'select a from log'",
+             "insert into shows values (1); select logs()"),
+    "do": ("create table log (a text)", f"do $$ begin insert into log {LIST}; end $$; select * from log"),
+    "do, put together": ("create table log (a text)", "do $$ begin execute 'insert into log select statement from pg_prep' || "
+                         "'ared_statements'; end $$; select * from log"),
+    "made in the same text": ("select 1", "create function shows() returns setof text language plpgsql as $$ begin return query "
+                              "execute 'select statement from pg_prepared' || '_statements'; end $$; select shows(); "
+                              "drop function shows()"),
+}
+
+
+@pytest.mark.parametrize("known", ["known", "not known"])
+@pytest.mark.parametrize("way", SHOWING)
+def test_what_others_have_prepared(place, postgres, base, way, known):
+    """Whatever shows the statements of a session: a client finds its own there, and no other client's."""
+    made, text = SHOWING[way]
+    w = place(workers=1)
+    if known == "known":
+        direct(postgres, base, made)
+        settle(w)
+    with w.wire(database="e2e") as other, w.wire(database="e2e") as c:
+        if known == "not known":
+            c.query(made)
+        for i in range(3):
+            other.ask(parse(f"s{i}", f"select 'secret {i}'"), run(f"s{i}"), SYNC)
+        c.ask(parse("mine", "select 'my own'"), parse("asks", text.split(";")[0]), parse("does", "execute asks"), SYNC)
+
+        def others_are_there():
+            for i in range(3):
+                assert other.ask(run(f"s{i}"), SYNC)[1] == ("D", f"secret {i}".encode())
+        asks = [lambda: c.query(text), lambda: c.query(text), lambda: c.query("begin; " + text + "; commit")]
+        if not text.startswith(("do", "create")):
+            asks += [lambda: c.ask(run("asks"), SYNC), lambda: c.ask(parse("", text.split(";")[0]), run(""), SYNC),
+                     lambda: c.query("execute asks"), lambda: c.ask(run("does"), SYNC)]
+        for ask in asks:
+            others_are_there()
+            got = ask()
+            assert "secret" not in str(got), got
+            assert not [r for r in got if r[0] == "E"], got
+            if known == "known" and way in ("view", "plpgsql", "given"):
+                assert "my own" in str(got)
+
+
+def test_a_function_call_message_that_shows_statements(place, postgres, base):
+    direct(postgres, base, f"create function shows() returns text language sql as $$ select string_agg(statement, '') from "
+           "pg_prepared_statements $$")
+    oid = int(postgres.psql("select 'shows'::regproc::oid", database=base))
+    w = place(workers=1)
+    settle(w)
+    with w.wire(database="e2e") as other, w.wire(database="e2e") as c:
+        other.ask(parse("s", "select 'secret'"), run("s"), SYNC)
+        assert "secret" not in str(c.ask(function_call(oid)))
 
 
 def test_sequences_read_by_a_function(place, postgres, base):

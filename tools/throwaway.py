@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A throw-away PostgreSQL 15: a temporary folder, a free port (never 5432), no fsync, gone with the one who started it.
+"""A throw-away PostgreSQL 15 (or what PG_BIN brings): a temporary folder, a free port (never 5432), no fsync, gone with
+the one who started it.
 
 As a command:
     tools/throwaway.py                       prints its URL, runs until SIGINT or SIGTERM
@@ -52,6 +53,12 @@ def free_port():
                 continue
 
 
+def major():
+    """The version that PG_BIN brings."""
+    said = subprocess.run([BIN / "postgres", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(said.split()[2].split(".")[0])
+
+
 def account():
     """PostgreSQL refuses to run as root: then it runs as the user that Debian's package made for it."""
     if os.geteuid() != 0:
@@ -74,7 +81,7 @@ class Postgres:
             "unix_socket_directories": str(self.folder),
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
             "shared_buffers": "64MB", "max_connections": 100, "max_wal_senders": 4, "wal_level": "logical",
-            "autovacuum": "off", "jit": "off", "timezone": "UTC", "log_timezone": "UTC",
+            "autovacuum": "off", **({"jit": "off"} if major() >= 11 else {}), "timezone": "UTC", "log_timezone": "UTC",
             **(settings or {}),
         }
         self.hba = hba or "local all all trust\nhost all all all trust\nhost replication all all trust\n" \
@@ -84,7 +91,7 @@ class Postgres:
             if self._account:
                 shutil.chown(self.folder, USER, USER)
             self._run("initdb", "-D", self.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-                      "--no-sync", "--no-instructions")
+                      "--no-sync")
             self.write_hba(self.hba)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -213,6 +213,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   bool begins_group(char tag) const;
   Step begin_group();
   Step on_query(const Frame& frame);
+  Step on_call(const Frame& frame);
   Step on_sync();
   Step on_execute(const Frame& frame);
   Step on_copy(const Frame& frame);
@@ -224,8 +225,10 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   std::uint16_t heed(const sql::Analysis& found);
   Step refuse_query(Pins pins, std::uint16_t flags);
   Step refuse_bind(Pins pins);
-  bool heed_names(Bytes text, const relay::Statement* statement);
-  void heed_call(Bytes function_call);
+  // What the text may do by what it names. `statement`: that it is the text of, or null.
+  relay::Marks marks_of(Bytes text, const relay::Statement* statement) const;
+  bool heed_names(Bytes text, relay::Marks marks);
+  void heed_call(std::uint32_t function);
   void heed_marks(relay::Marks marks);
   Unread& put_off();
   void heed_late();
@@ -258,6 +261,11 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   Step refuse(std::string_view kind, Bytes name, relay::Want want, std::uint16_t flags = 0);
   // For a text that speaks of prepared statements: its server gets them under the client's names.
   Step spell_out(const relay::Scan& scan, bool hide);
+  // Whether the text of this statement may show what is prepared on its server.
+  bool lists(const relay::Statement& statement) const;
+  // Where any text may: statements that are not the client's own go from its server. False: not
+  // before replies have come.
+  bool hide_others();
   // A name that SQL PREPARE may have given, for all that is known here.
   bool may_be_of_sql(Bytes name) const;
   bool has_room_for(Bytes text);

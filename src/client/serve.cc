@@ -191,8 +191,7 @@ Client::Step Client::open(const Frame& frame) {
     case 'E':
       return on_execute(frame);
     case 'F':
-      heed_call(frame.here);
-      return pass(Want::function);
+      return on_call(frame);
     case 'S':
       return on_sync();
     case 'H':
@@ -342,11 +341,13 @@ Client::Step Client::on_query(const Frame& frame) {
     altered_ |= scan.alters;
     if (claims_sequences(scan) && server_->pipeline().groups() > 0) return wait_for_replies(false);
     const bool shared = mode_ == config::Mode::transaction;
-    if ((scan.names || scan.lists) && shared && !relay::deallocated_name(*text)) {
-      const Step step = spell_out(scan, scan.lists);
+    const auto marks = marks_of(*text, nullptr);
+    const bool lists = scan.shows_statements() || has(marks, relay::Mark::lists);
+    if ((scan.names || lists) && shared && !relay::deallocated_name(*text)) {
+      const Step step = spell_out(scan, lists);
       if (step != Step::keep) return step;
     }
-    if (!heed_names(*text, nullptr)) return wait_for_replies(false);
+    if (!heed_names(*text, marks) || !hide_others()) return wait_for_replies(false);
     if (concerns(scan)) {
       const auto found = sql::analyze(*text);
       refused = forbidden(found, *text);
@@ -385,6 +386,23 @@ Client::Step Client::on_query(const Frame& frame) {
   }
   if (refused != 0) return refuse_query(refused, flags);
   return pass(Want::query, flags);
+}
+
+// A function call message: it begins with the function's oid.
+Client::Step Client::on_call(const Frame& frame) {
+  if (mode_ == config::Mode::transaction) {
+    const auto oid = wire::Reader(frame.here).u32();
+    const auto* names = pool_.suspicion().names();
+    const auto marks = names ? names->marks_of(oid) : relay::Marks{0};
+    if (has(marks, relay::Mark::lists)) {
+      const Step step = spell_out({}, true);
+      if (step != Step::keep) return step;
+    }
+    if (!hide_others()) return wait_for_replies(false);
+    heed_call(oid);
+  }
+  server_->make_dirty();
+  return pass(Want::function);
 }
 
 Client::Step Client::on_execute(const Frame& frame) {

@@ -189,9 +189,15 @@ void Client::note_reset(const std::string& name) {
   if (!set) resets_->due = barrier_ = true;
 }
 
+relay::Marks Client::marks_of(Bytes text, const relay::Statement* statement) const {
+  const auto* names = mode_ == config::Mode::session ? nullptr : pool_.suspicion().names();
+  if (!names) return 0;
+  return statement ? statement->marks(*names) : names->marks_in(text);
+}
+
 // What the text names may leave something, though the text does not say so. False: not before
 // replies have come.
-bool Client::heed_names(Bytes text, const relay::Statement* statement) {
+bool Client::heed_names(Bytes text, relay::Marks marks) {
   using relay::Mark;
   if (mode_ == config::Mode::session) return true;
   const auto& suspicion = pool_.suspicion();
@@ -200,9 +206,6 @@ bool Client::heed_names(Bytes text, const relay::Statement* statement) {
     texts.append(text.substr(0, kUnreadMost)).append(1, ' ');
     rare_->unread->too_much |= texts.size() > kUnreadMost;
   }
-  const auto* names = suspicion.names();
-  if (!names) return true;
-  const relay::Marks marks = statement ? statement->marks(*names) : names->marks_in(text);
   if (marks == 0) return true;
   if (has(marks, Mark::sequences)) {
     if (server_->pipeline().groups() > 0) return false;
@@ -235,18 +238,14 @@ void Client::note_named(const std::string& setting) {
   if (named.size() < kNamedMost) named.insert(setting);
 }
 
-// A function call message: it begins with the function's oid.
-void Client::heed_call(Bytes function_call) {
-  server_->make_dirty();
-  if (mode_ == config::Mode::session) return;
-  const auto oid = wire::Reader(function_call).u32();
+void Client::heed_call(std::uint32_t function) {
   const auto& suspicion = pool_.suspicion();
   if (suspicion.unjudged()) {
     auto& calls = put_off().calls;
-    calls.push_back(oid);
+    calls.push_back(function);
     rare_->unread->too_much |= calls.size() > kCallsMost;
   }
-  if (const auto* names = suspicion.names()) heed_marks(names->marks_of(oid));
+  if (const auto* names = suspicion.names()) heed_marks(names->marks_of(function));
 }
 
 // Room for one more.

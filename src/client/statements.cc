@@ -192,16 +192,39 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
 // The text finds there what it would find without pgweir; afterwards that goes (Server::inspect).
 Client::Step Client::spell_out(const relay::Scan& scan, bool hide) {
   const bool any = names_ && names_->count() > 0;
-  if ((!any && !scan.lists && !server_->spells_any()) || server_->status() == 'E')
-    return Step::keep;
+  if ((!any && !hide && !server_->spells_any()) || server_->status() == 'E') return Step::keep;
   if (server_->end_replay()) return wait_for_replies(true);
   if (server_->pipeline().groups() > 0) return wait_for_replies(false);
   cut();
   auto own = any ? names_->named() : server::Server::Own();
   std::erase_if(own, [](const auto& one) { return one.first.starts_with(kOwn); });
+  // EXECUTE carries out a text that is not seen here.
+  if (scan.names)
+    hide |= std::ranges::any_of(own, [&](const auto& one) { return lists(*one.second); });
   server_->spell_out(own, hide);
   barrier_ = true;
   return Step::keep;
+}
+
+bool Client::lists(const relay::Statement& statement) const {
+  return statement.scan().shows_statements() ||
+         has(marks_of(statement.text(), &statement), relay::Mark::lists);
+}
+
+bool Client::hide_others() {
+  if (mode_ == config::Mode::session || !pool_.suspicion().blind()) return true;
+  if (server_->status() == 'E' || server_->pipeline().skipping()) return true;
+  std::vector<const relay::Statement*> own;
+  if (names_)
+    for (const auto& [name, statement] : names_->named()) own.push_back(statement.get());
+  std::ranges::sort(own);
+  auto others = server_->prepared().all();
+  std::erase_if(others, [&](const auto* one) { return std::ranges::binary_search(own, one); });
+  if (others.empty()) return true;
+  if (server_->pipeline().groups() > 0) return false;
+  cut();
+  server_->hide(others);
+  return true;
 }
 
 bool Client::may_be_of_sql(Bytes name) const {
@@ -218,11 +241,14 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
   if (!look.value) return refuse(kNone, name, want);
   const Names::Value& value = *look.value;
   const auto& scan = value.statement->scan();
-  if ((scan.names || scan.lists) && value.deallocates.empty()) {
-    const Step step = spell_out(scan, scan.lists && want == Want::bind);
+  const auto marks = marks_of(value.statement->text(), value.statement.get());
+  const bool shows =
+      want == Want::bind && (scan.shows_statements() || has(marks, relay::Mark::lists));
+  if ((scan.names || scan.lists || shows) && value.deallocates.empty()) {
+    const Step step = spell_out(scan, shows);
     if (step != Step::keep) return step;
   }
-  const bool spelled = scan.lists && want == Want::bind && server_->spells(name);
+  const bool spelled = shows && server_->spells(name);
   const auto has = name.empty() || spelled
                        ? Prepared::Has::yes
                        : server_->prepared().has(value.statement, server_->group());
@@ -232,7 +258,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
     if (step != Step::keep) return step;
   }
   if (claims_sequences(scan) && server_->pipeline().groups() > 0) return wait_for_replies(false);
-  if (portal && !heed_names(value.statement->text(), value.statement.get()))
+  if (portal && (!heed_names(value.statement->text(), marks) || !hide_others()))
     return wait_for_replies(false);
   altered_ |= scan.alters;
   if (scan.unsettles) barrier_ = true;

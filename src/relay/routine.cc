@@ -23,6 +23,10 @@ constexpr auto kMild = std::to_array<std::string_view>(
      "insert", "lock",     "merge",   "notify", "refresh", "reindex", "revoke", "select",
      "table",  "truncate", "update",  "values", "vacuum",  "with"});
 
+// ... and what of these reads.
+constexpr auto kReads =
+    std::to_array<std::string_view>({"copy", "select", "table", "values", "with"});
+
 bool custom(const Token& name, const Token& next) {
   if (name.kind == Token::Kind::string) return name.text.find('.') != std::string_view::npos;
   return next.sign('.');
@@ -57,16 +61,30 @@ bool nameless(const std::string& set) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_.*") != std::string::npos;
 }
 
+// Whether a text of which only this is known, and that begins with `first`, may read from anywhere.
+bool reads(std::string_view known, std::string_view first, bool mild) {
+  if (!mild || std::ranges::binary_search(kReads, first)) return true;
+  bool selects = false;
+  bool from = false;
+  Words words(known);
+  for (auto word = words.next(); !word.empty(); word = words.next()) {
+    selects |= word == "select";
+    from |= word == "from";
+  }
+  return selects && from;
+}
+
 // The text of an EXECUTE: what of it stands in strings.
 void computed(const std::string& known, bool whole, Routine& out) {
   const Scan scan = relay::scan(known);
   Words words(known);
-  const auto first = words.next();
+  const std::string first(words.next());
   const bool mild = std::ranges::binary_search(kMild, first);
   out.computes |= !whole;
   if (scan.unsettles) out.marks |= Mark::indelible;
   if (scan.alters || !mild) out.marks |= Mark::alters;
   if (scan.reads_sequences) out.marks |= Mark::sequences;
+  if (scan.lists || (!whole && reads(known, first, mild))) out.marks |= Mark::lists;
   if (mild && !scan.closer) return;
   out.marks |= Mark::leaves;
   sql::Analysis found = sql::analyze(known);
@@ -104,6 +122,7 @@ void foreign(std::string_view body, Routine& out) {
   out.computes |= std::ranges::any_of(
       kRuns, [&](std::string_view word) { return low.find(word) != std::string::npos; });
   if (scan.closer || out.computes) out.marks |= Mark::leaves | Mark::alters;
+  if (out.computes) out.marks |= Mark::lists;
   if (scan.unsettles || out.names("setseed")) out.marks |= Mark::indelible;
   if (scan.closer && out.computes) out.marks |= Mark::opaque;
   if (scan.reads_sequences) out.marks |= Mark::sequences;
@@ -143,6 +162,7 @@ Routine read_routine(std::string_view language, std::string_view body) {
   out.words.erase(doubled.begin(), doubled.end());
   out.words.shrink_to_fit();
   out.computes = words.escaped();
+  if (relay::scan(body).lists) out.marks |= Mark::lists;
   if (language == "sql" || language == "plpgsql") {
     statements(language, body, out);
   } else {
@@ -159,7 +179,7 @@ Marks marks_of_extension(std::string_view name) {
   if (name.starts_with("dblink_connect")) return Mark::leaves | Mark::indelible;
   // They carry out a text that they are given.
   if (name.starts_with("crosstab") || name == "connectby" || name == "xpath_table")
-    return Mark::leaves | Mark::alters;
+    return Mark::leaves | Mark::alters | Mark::lists;
   if (name == "set_limit" || name == "set_user" || name == "reset_user" ||
       name == "set_session_auth")
     return Marks{} | Mark::leaves;

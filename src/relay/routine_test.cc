@@ -44,7 +44,7 @@ TEST(Routine, LeavesNothing) {
         "EXECUTE 'update t set a = 1';", "EXECUTE format('insert into %I values (1)', x);",
         "EXECUTE 'select ' || x INTO y;", "CALL other();", "-- set work_mem\n",
         "RAISE NOTICE 'set work_mem = 1';", "NOTIFY x;", "DROP TABLE t;"})
-    EXPECT_EQ(plpgsql(body).marks & ~(Mark::frees | Mark::alters), 0) << body;
+    EXPECT_EQ(plpgsql(body).marks & ~(Mark::frees | Mark::alters | Mark::lists), 0) << body;
 }
 
 TEST(Routine, OfSql) {
@@ -73,6 +73,23 @@ TEST(Routine, OtherMarks) {
   EXPECT_TRUE(has(plpgsql("PERFORM set_config('datestyle', x, true);").marks, Mark::alters));
   EXPECT_FALSE(has(plpgsql("PERFORM set_config('my.tenant', x, true);").marks, Mark::alters));
   EXPECT_FALSE(has(plpgsql("SET LOCAL search_path = a;").marks, Mark::alters));
+}
+
+TEST(Routine, ShowsStatements) {
+  for (const char* body :
+       {"SELECT name INTO x FROM pg_prepared_statements;", "PERFORM pg_prepared_statement();",
+        "EXECUTE 'select * from pg_prepared_statements';",
+        "EXECUTE 'select * from pg_prepared' || '_statements';", "EXECUTE 'select ' || x INTO y;",
+        "EXECUTE 'insert into t select * from ' || x;", "EXECUTE x;",
+        "PERFORM query_to_xml(x, true, true, '');", "EXECUTE 'execute pgweir_0_1';"})
+    EXPECT_TRUE(has(plpgsql(body).marks, Mark::lists)) << body;
+  for (const char* body : {"SELECT name INTO x FROM t;", "EXECUTE 'select 1';",
+                           "EXECUTE format('insert into %I values ($1)', x) USING y;",
+                           "EXECUTE format('insert into %I select ($1).*', x) USING new;",
+                           "EXECUTE 'drop table ' || x;", "EXECUTE format('delete from %I', x);"})
+    EXPECT_FALSE(has(plpgsql(body).marks, Mark::lists)) << body;
+  EXPECT_TRUE(has(read_routine("sql", "table pg_prepared_statements").marks, Mark::lists));
+  EXPECT_TRUE(has(read_routine("plperl", "spi_exec_query($_[0]);").marks, Mark::lists));
 }
 
 TEST(Routine, CustomSettings) {

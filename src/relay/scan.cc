@@ -48,6 +48,10 @@ void judge(std::string_view word, Scan& out) {
     case 'e':
       out.closer |= same(word, "execute");
       out.names |= same(word, "execute");
+      out.executes |= contains(word, "exec");
+      break;
+    case 'f':
+      out.code |= same(word, "function");
       break;
     case 'h':
       out.closer |= same(word, "hold");
@@ -62,6 +66,8 @@ void judge(std::string_view word, Scan& out) {
       break;
     case 'p':
       out.names |= same(word, "prepare");
+      out.code |= same(word, "procedure");
+      out.executes |= contains(word, "exec");
       // The name of a shared statement is nobody's to know.
       out.lists |= contains(word, "pg_prepared_statement") ||
                    (word.size() >= 7 && same(word.substr(0, 7), "pgweir_"));
@@ -85,6 +91,7 @@ void judge(std::string_view word, Scan& out) {
       out.closer |= same(word, "set_config") || same(word, "setseed");
       out.alters |= same(word, "set_config");
       out.takes_sequences |= same(word, "setval");
+      out.executes |= contains(word, "exec");
       break;
     case 't':
       out.closer |= same(word, "temp") || same(word, "temporary") || same(word, "ts_stat") ||
@@ -178,7 +185,9 @@ Scan scan(std::string_view text) {
     if (word.size() >= 3) {
       judge(word, out);
     } else if (same(word, "do")) {
-      out.closer |= may_begin(text.substr(0, at), clear);
+      const bool begins = may_begin(text.substr(0, at), clear);
+      out.closer |= begins;
+      out.code |= begins;
     }
     if (same(word, "set") && may_begin(text.substr(0, at), clear)) {
       out.alters |= !sets_neutral(text.substr(end));

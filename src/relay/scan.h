@@ -21,9 +21,13 @@ struct Scan {
   bool names =
       false;  // may speak of prepared statements by their names: EXECUTE, DEALLOCATE, PREPARE
   bool lists = false;            // may ask which there are: pg_prepared_statements
+  bool code = false;             // brings a body of its own: DO, FUNCTION, PROCEDURE
+  bool executes = false;         // may carry out a text that is put together: EXECUTE, spi_exec
   bool takes_sequences = false;  // nextval, setval
   bool fleeting =
       false;  // holds a literal that PostgreSQL resolves at parse time (now, today, regclass, ...)
+  // May show the statements that are prepared on its server.
+  bool shows_statements() const { return lists || (code && executes); }
 };
 Scan scan(std::string_view text);
 

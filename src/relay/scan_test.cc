@@ -72,6 +72,11 @@ TEST(Scan, SpeaksOfStatements) {
   EXPECT_TRUE(scan("select pg_prepared_statement()").lists);
   EXPECT_TRUE(scan("select U&\"\\0070g\"").lists);
   EXPECT_FALSE(scan("table pg_prepared_xacts").lists);
+  EXPECT_TRUE(scan("do 'begin execute x; end'").shows_statements());
+  EXPECT_TRUE(scan("create function f() as $$ begin execute x; end $$").shows_statements());
+  EXPECT_TRUE(scan("do language plperl 'spi_exec_query(x)'").shows_statements());
+  EXPECT_FALSE(scan("do 'begin perform x(); end'").shows_statements());
+  EXPECT_FALSE(scan("execute x").shows_statements());
 }
 
 TEST(Scan, ResetAll) {

@@ -19,7 +19,8 @@ enum class Mark : std::uint8_t {
   indelible = 4,  // ... which nothing takes away again
   sequences = 8,  // it reads the session's sequence values (currval, lastval)
   frees = 16,     // it may end something that was left before
-  alters = 32     // texts may have another meaning until the transaction's end
+  alters = 32,    // texts may have another meaning until the transaction's end
+  lists = 64      // it may show the statements that are prepared on its server
 };
 using Marks = std::uint8_t;
 constexpr Marks operator|(Mark a, Mark b) {

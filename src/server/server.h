@@ -93,6 +93,8 @@ class Server final : net::StreamSink, relay::Effects {
   // would see them.
   using Own = std::map<std::string, relay::StatementRef, std::less<>>;
   void spell_out(const Own& own, bool hide);
+  // The same of these alone; may stand anywhere in a client's messages.
+  void hide(const std::vector<relay::Statement*>& statements);
   bool spells(std::string_view name) const { return spelled_.contains(name); }
   bool spells_any() const { return !spelled_.empty(); }
   relay::Pipeline& pipeline() { return pipeline_; }

@@ -156,6 +156,19 @@ void Server::spell_out(const Own& own, bool hide) {
   make_dirty();
 }
 
+// Where a group of the client's is open they are closed in it, and skipped with it if it fails.
+void Server::hide(const std::vector<relay::Statement*>& statements) {
+  if (pipeline_.copying_in()) return;
+  if (pipeline_.synced()) return close_statements(statements);
+  std::string out;
+  for (relay::Statement* statement : statements) {
+    wire::write_close(out, 'S', statement->server_name());
+    prepared_.close_sent(*statement, pipeline_.group());
+    expect({.want = Want::close, .flags = Expected::ours | Expected::server_op});
+  }
+  send(out);
+}
+
 void Server::describe(const relay::StatementRef& statement, std::string_view name, bool check) {
   describe_begins_group_ = pipeline_.quiet() && status_ == 'I';
   std::string out;

@@ -127,7 +127,7 @@ bool Survey::take_routine(const Row& row) {
   if (row.kin == "c") {
     known.routine.marks = relay::marks_of_extension(known.name);
   } else if (row.null) {
-    known.routine.marks = Mark::leaves | Mark::alters;
+    known.routine.marks = Mark::leaves | Mark::alters | Mark::lists;
   } else {
     known.routine = relay::read_routine(row.kin, decoded(row.text));
   }
@@ -148,7 +148,7 @@ bool Survey::take_routine(const Row& row) {
 bool Survey::take_tree(const Row& row) {
   relay::Routine read;
   if (row.null) {
-    read.marks = Mark::leaves | Mark::alters;
+    read.marks = Mark::leaves | Mark::alters | Mark::lists;
   } else {
     read = relay::read_routine("sql", without_casts(decoded(row.text)));
   }

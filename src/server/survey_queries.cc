@@ -76,9 +76,11 @@ std::string mark_query() {
 std::string reading_query(int major, std::size_t routines_most, std::size_t body_most) {
   std::string out(kBegin);
   out +=
-      "WITH danger AS (SELECT concat(':funcid (', string_agg(oid::text, '|'), ') ') AS pattern"
+      "WITH danger AS (SELECT concat(':(relid ', 'pg_prepared_statements'::regclass::oid,"
+      " '|funcid (', string_agg(oid::text, '|'), ')) ') AS pattern"
       " FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname IN"
-      " ('set_config', 'setseed', 'currval', 'lastval', 'ts_stat', 'ts_rewrite') OR proname ~"
+      " ('set_config', 'setseed', 'currval', 'lastval', 'ts_stat', 'ts_rewrite',"
+      " 'pg_prepared_statement') OR proname ~"
       " '^(query_to_xml|pg_(try_)?advisory_(un)?lock|pg_.*_replication_slot|"
       "pg_replication_origin_session)'))";
   // Those of extensions that are written in C are known by name.

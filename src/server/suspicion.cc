@@ -41,6 +41,11 @@ bool Suspicion::all() const {
          schema_->open.load(std::memory_order_relaxed) != 0;
 }
 
+bool Suspicion::blind() const {
+  if (mode_ == Mode::text) return false;
+  return !known_ || all_ || seen_ < changes() || schema_->open.load(std::memory_order_relaxed) != 0;
+}
+
 bool Suspicion::unjudged() const {
   return watches() && due(changes()) && context_.loop.now() >= retry_;
 }

@@ -29,6 +29,9 @@ class Suspicion {
   // --- of a transaction ---
   // Any transaction that begins now is suspect, whatever it names.
   bool all() const;
+  // What names mean now is not known, or not of all: any text may show the statements that are
+  // prepared on its server.
+  bool blind() const;
   // What the names of today mean is not known: its texts are to be judged when it is.
   bool unjudged() const;
   // Names that make one suspect; null: there are none.
