@@ -1,4 +1,6 @@
 """The server that listens for all clients of a pool: how many it serves, how it ends, and who is told."""
+import contextlib
+import os
 import random
 import re
 import select
@@ -233,6 +235,53 @@ def test_health_counts_it(weir):
         assert other.query("select 1")[1] == ("D", b"1")
         status, text = w.health()
         assert status == 200, text
+
+
+def stopped(pid):
+    """PostgreSQL's process hangs."""
+    @contextlib.contextmanager
+    def during():
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    return during()
+
+
+@pytest.mark.parametrize("text", ["begin; notify a", "listen b"])
+def test_a_request_that_waits_for_the_listening_server_can_be_cancelled(weir, text):
+    w = weir(pool_size=3)
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other:
+        for one in (c, other):
+            one.query("listen a")
+        wait_for(lambda: "listens for the clients" in w.log())
+        with stopped(listening_pid(w)):
+            for _ in range(3):
+                c.send(query(text))
+                c.cancel()
+                while not select.select([c.sock], [], [], 0.05)[0]:
+                    c.cancel()  # the one before came too early
+                assert c.until_ready()[0][:2] == ("E", "57014")
+        assert c.query("notify a, 'x'")[1] == ("A", "a", "x")
+        assert other.receive() == ("A", "a", "x")
+        assert other.query("begin; notify a, 'y'; commit")[-2] == ("A", "a", "y")
+
+
+def test_a_listening_server_that_hangs_is_not_waited_for_for_ever(weir):
+    w = weir(pool_size=3, pool_timeout="1s", cancel_timeout="1s")
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other:
+        for one in (c, other):
+            one.query("listen a")
+        wait_for(lambda: "listens for the clients" in w.log())
+        with stopped(listening_pid(w)):
+            c.send(query("begin; notify a"))
+            for one in (c, other):
+                error = ending(one)
+                assert error[1] == "08006" and "did not answer a LISTEN within 1000 ms" in error[2], error
+            with w.wire(database="e2e") as c:
+                c.query("listen a")
+                assert c.query("notify a, 'x'")[1] == ("A", "a", "x")
 
 
 def test_the_pool_serves_others_while_many_come_and_go(weir, postgres):

@@ -168,6 +168,7 @@ void Client::cancel_over() {
 void Client::maybe_release() {
   if (!server_ || mode_ == config::Mode::session || skip_ > 0) return;
   if (server_->status() != 'I' || !server_->pipeline().quiet()) return;
+  if (hearing_ && hearing_->moving()) return;  // taken_back() follows, or deaf()
   if (server_->suspect()) return server_->inspect();
   // A cancel that came late may have been the reason, and the client may do nothing more for long.
   if (has(pins_, server::Pin::unknown) && unanswered_ < kAskMost && !server_->cancelling())
@@ -296,10 +297,11 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
     cancelled_ = false;  // it was for what waited, not for what comes
     return;
   }
-  if (hearing_ && hearing_->moving()) return;  // nothing of it was sent yet
-  if (key == key_ && server_ && server_->inspecting()) {
+  const bool ours = server_ && (server_->inspecting() || waits_for_listening());
+  if (key == key_ && ours) {
     if (!stalled_) return;  // nothing of the client's is under way
     stalled_ = false;
+    if (hearing_) hearing_->limit.reset();
     cancelled_ = true;
     serve({});
     cancelled_ = false;

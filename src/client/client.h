@@ -111,6 +111,9 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   void taken_back();
   bool hearing_idle();
   bool concerns_channels();
+  // A request waits for a move between the listening server and its own.
+  bool waits_for_listening() const;
+  void listening_overdue();
   void tell_notes(bool all);
 
   void welcome(const relay::Settings& reported);
@@ -235,6 +238,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   Step pass(relay::Want want, std::uint16_t flags = 0);
   Step end_with(const Error& why);
   Step wait_for_replies(bool all);
+  Step wait_for_listening();  // pool_timeout at most
   // Sends what stands before the message at hand, so that something else can be sent.
   void cut();
   // The query that waited for a server was cancelled: it is answered here, and its messages are

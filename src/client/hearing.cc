@@ -130,9 +130,10 @@ void Client::taken_back() {
   h.failures = 0;
   h.token.clear();
   pin(pins_ | Pin::listen);
+  h.limit.reset();
   for (auto& note : std::exchange(h.behind, {})) h.waiting.push_back(std::move(note));
   tell_notes(true);
-  server_->query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
+  server_->try_query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
   barrier_ = false;
   if (std::exchange(stalled_, false)) serve({});
 }
@@ -144,7 +145,7 @@ void Client::deaf(const Error& why) {
     h.subscription.reset();
     h.token.clear();
     h.source = Source::own;
-    server_->query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
+    server_->try_query(fmt::format("UNLISTEN \"{}\"", pool_.listening().marker()));
     return;
   }
   h.subscription.reset();
@@ -206,6 +207,31 @@ bool Client::concerns_channels() {
     at += wire::kHeaderBytes + header.body_bytes;
   }
   return true;
+}
+
+bool Client::waits_for_listening() const {
+  if (!hearing_ || !server_) return false;
+  return hearing_->moving() ||
+         (stalled_ && hearing_->source == Source::shared && server_->pipeline().quiet());
+}
+
+Client::Step Client::wait_for_listening() {
+  if (!hearing_->limit) {
+    hearing_->limit = std::make_unique<net::Timer>(
+        [](void* self) { static_cast<Client*>(self)->listening_overdue(); }, this);
+    worker_.loop().arm(*hearing_->limit, pool_.settings().pool_timeout);
+  }
+  return wait_for_replies(true);
+}
+
+// One of the two servers does not answer. If it is the listening one, it hears for nobody.
+void Client::listening_overdue() {
+  const Error why =
+      Error(Code::connection, fmt::format("PostgreSQL did not answer a LISTEN within {} ms",
+                                          pool_.settings().pool_timeout.count() / 1000))
+          .with_hint("The limit is pool_timeout.");
+  if (server_ && server_->pipeline().quiet()) return pool_.listening().end(why);
+  end(why);
 }
 
 // --- what it hears ---

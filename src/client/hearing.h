@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "net/loop.h"
 #include "server/listening.h"
 
 namespace pgw::client {
@@ -28,6 +29,8 @@ struct Hearing {
   std::vector<server::Note> waiting;
   std::size_t bytes = 0;             // of these
   std::vector<server::Note> behind;  // from its own server, and not its turn yet
+  // While a request waits for a move; null: none does.
+  std::unique_ptr<net::Timer> limit;
 
   bool moving() const { return source == Source::joining || source == Source::leaving; }
 };

@@ -277,9 +277,10 @@ Client::Step Client::begin_group() {
   if (waits_for_replay_) return wait_for_replies(false);
   if (server_->inspecting())
     return wait_for_replies(true);  // its settings may have to be put right
-  if (hearing_ && hearing_->moving()) return wait_for_replies(true);
+  if (hearing_ && hearing_->moving()) return wait_for_listening();
   const bool to_listen =
       hearing_ && hearing_->source == Hearing::Source::shared && concerns_channels();
+  if (hearing_ && !to_listen) hearing_->limit.reset();
   const bool left = mode_ == config::Mode::transaction && server_->dirty();
   if (mode_ == config::Mode::transaction) server_->begin_group();
   if (!pipeline.quiet()) {
@@ -316,7 +317,7 @@ Client::Step Client::begin_group() {
     cut();
     server_->end_replay();
     if (hearing_->subscription->ready()) take_back();
-    return wait_for_replies(true);
+    return wait_for_listening();
   }
   return Step::keep;
 }
