@@ -12,7 +12,7 @@ import pytest
 from throwaway import Postgres
 
 from lib.pooler import Pgweir, wait_for
-from lib.wire import Wire, query
+from lib.wire import SYNC, Wire, parse, query, run
 
 HEARD_AT_MOST = 40 << 20  # bytes that the kernel may take for a client that does not read
 
@@ -235,6 +235,31 @@ def test_health_counts_it(weir):
         assert other.query("select 1")[1] == ("D", b"1")
         status, text = w.health()
         assert status == 200, text
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_function_that_unlistens(weir, postgres, known):
+    """Its text says nothing, and the listening server hears for the client."""
+    made = ("create or replace function deafens() returns void language plpgsql as $$ begin unlisten a; end $$;"
+            "create or replace view ears as select pg_listening_channels() as a")
+    w = weir(pool_size=3, top={"survey_interval": "24h"})
+    if known:
+        postgres.psql(made, database="e2e")
+    with w.wire(database="e2e") as c, w.wire(database="e2e") as other:
+        for one in (c, other):
+            one.query("listen a; listen b")
+        wait_for(lambda: "listens for the clients" in w.log())
+        if not known:
+            other.query(made)
+        for ask in (lambda: c.query("select deafens()"),
+                    lambda: c.ask(parse("", "select deafens()"), run(""), SYNC)):
+            assert [r for r in c.query("select * from ears order by 1") if r[0] == "D"] == [("D", b"a"), ("D", b"b")]
+            assert ask()[-1] == ("Z", "I")
+            assert [r for r in c.query("select * from ears") if r[0] == "D"] == [("D", b"b")]
+            other.query("notify a, 'x'")
+            other.query("notify b, 'y'")
+            assert c.receive() == ("A", "b", "y")
+            c.query("listen a")
 
 
 def stopped(pid):

@@ -45,6 +45,12 @@ NAMES = [
      "savepoint x", "execute b(41)", "rollback to x", "execute a", "commit", "drop table t_names"),
     ("begin; create temp table t_names (x int) on commit drop", (parse("t", "table t_names"), SYNC), "commit",
      "begin", "prepare c as select 3", "execute c", "commit"),
+    ("begin", TWO, "do $$ begin execute 'deallocate a'; end $$", (parse("a", "select 'new'"), SYNC), (run("a"), SYNC), LIST,
+     "commit", (run("a"), SYNC), LIST),
+    ("begin", TWO, "do $$ begin execute 'deallocate a'; end $$", (parse("b", "select 'new'"), SYNC), "rollback",
+     (run("b", b"1"), SYNC), (run("a"), SYNC), LIST),
+    ("begin", TWO, "execute a", (parse("a", "select 'new'"), SYNC), (parse("a", "select 'new'"), SYNC), "rollback",
+     (run("a"), SYNC), LIST),
     ("select count(*) from pg_prepared_statement()", TWO, "select count(*) from pg_prepared_statement()"),
 ]
 

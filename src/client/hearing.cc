@@ -180,7 +180,10 @@ bool Client::hearing_idle() {
 
 // Whether the group of messages at hand may have to do with channels. What is not all there may.
 bool Client::concerns_channels() {
-  if (pool_.settings().suspect == "always") return true;
+  if (pool_.settings().suspect == "always" || pool_.suspicion().blind()) return true;
+  const auto names_them = [&](Bytes text, const relay::Statement* statement) {
+    return has(marks_of(text, statement), relay::Mark::channels);
+  };
   for (const char* at = at_; at < end_;) {
     const Bytes left(at, static_cast<std::size_t>(end_ - at));
     wire::Header header;
@@ -192,17 +195,20 @@ bool Client::concerns_channels() {
     if (header.tag == 'F') return true;
     if (header.tag == 'Q') {
       const auto text = wire::read_query(body);
-      return !text || relay::concerns_channels(*text);
+      return !text || relay::concerns_channels(*text) || names_them(*text, nullptr);
     }
     if (header.tag == 'P') {
       const auto parse = wire::read_parse(body);
       if (!parse || relay::concerns_channels(parse->text)) return true;
+      if (names_them(parse->text, nullptr)) return true;
     } else if (header.tag == 'B') {
       const auto front = wire::read_bind_front(body);
       if (!front) return true;
       // One that is not known yet was prepared in this group.
       const auto value = names().look(front->statement, server_->group()).value;
-      if (value && relay::concerns_channels(value->statement->text())) return true;
+      if (value && (relay::concerns_channels(value->statement->text()) ||
+                    names_them(value->statement->text(), value->statement.get())))
+        return true;
     }
     at += wire::kHeaderBytes + header.body_bytes;
   }

@@ -135,13 +135,14 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   const auto look = names().look(name, server_->group());
   if (look.unsure) return wait_for_replies(false);
   const bool of_sql = rare_ && rare_->sql_statements.contains(name) && !server_->dirty();
-  if (look.value || of_sql) return refuse(kTaken, name, Want::parse);
+  const auto scan = relay::scan(text);
+  const bool asked = look.value && server_->has_spelled(name) && !scan.unsettles;
+  if ((look.value && !asked) || of_sql) return refuse(kTaken, name, Want::parse);
   if (names().count() >= worker_.settings().client_statements)
     return refuse(kTooMany, name, Want::parse);
   if (!has_room_for(text)) return refuse(kTooBig, name, Want::parse);
 
   Names::Value value;
-  const auto scan = relay::scan(text);
   if (scan.unsettles) {
     if (auto target = relay::deallocated_name(text)) {
       const auto its = names().look(*target, server_->group());
@@ -162,6 +163,12 @@ Client::Step Client::parse_named(Bytes name, Bytes text, Bytes types) {
   value.statement = worker_.statements().intern(scope, text, types);
   const auto statement = value.statement;
   const auto group = server_->group();
+  if (asked) {  // a text may have taken it away there
+    cut();
+    names().define(name, std::move(value), group);
+    server_->respell(name, statement, text, types);
+    return Step::drop;
+  }
   auto& prepared = server_->prepared();
   const auto has = prepared.has(statement, group);
   if (has == Prepared::Has::unsure) return wait_for_replies(false);

@@ -83,6 +83,7 @@ void computed(const std::string& known, bool whole, Routine& out) {
   out.computes |= !whole;
   if (scan.unsettles) out.marks |= Mark::indelible;
   if (scan.alters || !mild) out.marks |= Mark::alters;
+  if (!mild) out.marks |= Mark::channels;
   if (scan.reads_sequences) out.marks |= Mark::sequences;
   if (scan.lists || (!whole && reads(known, first, mild))) out.marks |= Mark::lists;
   if (mild && !scan.closer) return;
@@ -122,7 +123,7 @@ void foreign(std::string_view body, Routine& out) {
   out.computes |= std::ranges::any_of(
       kRuns, [&](std::string_view word) { return low.find(word) != std::string::npos; });
   if (scan.closer || out.computes) out.marks |= Mark::leaves | Mark::alters;
-  if (out.computes) out.marks |= Mark::lists;
+  if (out.computes) out.marks |= Mark::lists | Mark::channels;
   if (scan.unsettles || out.names("setseed")) out.marks |= Mark::indelible;
   if (scan.closer && out.computes) out.marks |= Mark::opaque;
   if (scan.reads_sequences) out.marks |= Mark::sequences;
@@ -153,8 +154,10 @@ bool Routine::names(std::string_view word) const {
 Routine read_routine(std::string_view language, std::string_view body) {
   Routine out;
   Words words(body);
-  for (auto word = words.next(); !word.empty(); word = words.next())
+  for (auto word = words.next(); !word.empty(); word = words.next()) {
     out.words.push_back(hash_of(word));
+    if (word.find("listen") != std::string_view::npos) out.marks |= Mark::channels;
+  }
   if (words.odd()) out.words.push_back(hash_of(kOdd));
   if (words.quoted()) out.words.push_back(hash_of(kQuoted));
   std::ranges::sort(out.words);

@@ -92,6 +92,15 @@ TEST(Routine, ShowsStatements) {
   EXPECT_TRUE(has(read_routine("plperl", "spi_exec_query($_[0]);").marks, Mark::lists));
 }
 
+TEST(Routine, Channels) {
+  for (const char* body : {"UNLISTEN a;", "LISTEN a;", "EXECUTE 'unlisten a';", "EXECUTE x;",
+                           "PERFORM pg_listening_channels();"})
+    EXPECT_TRUE(has(plpgsql(body).marks, Mark::channels)) << body;
+  for (const char* body : {"NOTIFY a;", "PERFORM 1;", "EXECUTE 'select ' || x;"})
+    EXPECT_FALSE(has(plpgsql(body).marks, Mark::channels)) << body;
+  EXPECT_TRUE(has(read_routine("plperl", "spi_exec_query($_[0]);").marks, Mark::channels));
+}
+
 TEST(Routine, CustomSettings) {
   EXPECT_EQ(plpgsql("PERFORM set_config('My.Tenant', x, false);").custom,
             std::vector<std::string>{"my.tenant"});

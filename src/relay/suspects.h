@@ -20,7 +20,8 @@ enum class Mark : std::uint8_t {
   sequences = 8,  // it reads the session's sequence values (currval, lastval)
   frees = 16,     // it may end something that was left before
   alters = 32,    // texts may have another meaning until the transaction's end
-  lists = 64      // it may show the statements that are prepared on its server
+  lists = 64,     // it may show the statements that are prepared on its server
+  channels = 128  // it may ask or change what the session listens to
 };
 using Marks = std::uint8_t;
 constexpr Marks operator|(Mark a, Mark b) {

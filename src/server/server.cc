@@ -60,9 +60,12 @@ void Server::settled(const Expected& entry, relay::Fate fate) {
   if (entry.has(Expected::server_op)) prepared_.settle(fate == relay::Fate::happened);
   if (entry.has(Expected::describes) && fate != relay::Fate::happened) described_.pop_front();
   if (entry.has(Expected::spells)) {
-    const auto made = spelled_.find(spelling_.front());
-    if (made != spelled_.end()) made->second.made = fate == relay::Fate::happened;
+    const Spell spell = std::move(spelling_.front());
     spelling_.pop_front();
+    const auto made = spelled_.find(spell.name);
+    const bool happened = fate == relay::Fate::happened;
+    if (made != spelled_.end() && !spell.instead) made->second.made = happened;
+    if (happened && spell.instead) spelled_[spell.name] = {spell.instead, true};
   }
   if (entry.has(Expected::client_op) && tenant_) tenant_->statement_op(fate);
 }

@@ -96,6 +96,14 @@ class Server final : net::StreamSink, relay::Effects {
   // The same of these alone; may stand anywhere in a client's messages.
   void hide(const std::vector<relay::Statement*>& statements);
   bool spells(std::string_view name) const { return spelled_.contains(name); }
+  // Parse of `statement` under a name that the server has been given: PostgreSQL says whether it
+  // still has it. For the client, which defines the name.
+  bool has_spelled(std::string_view name) const {
+    const auto at = spelled_.find(name);
+    return at != spelled_.end() && at->second.made;
+  }
+  void respell(std::string_view name, const relay::StatementRef& statement, Bytes text,
+               Bytes types);
   bool spells_any() const { return !spelled_.empty(); }
   relay::Pipeline& pipeline() { return pipeline_; }
   Prepared& prepared() { return prepared_; }
@@ -266,8 +274,12 @@ class Server final : net::StreamSink, relay::Effects {
     bool made = false;  // PostgreSQL has taken it
   };
   std::map<std::string, Spelling, std::less<>> spelled_;
-  std::deque<std::string> spelling_;  // of these, the ones that are under way, in order
-  std::uint32_t agreed_ = 0;  // the version of profile_'s that it was found equal to; 0: none
+  struct Spell {
+    std::string name;
+    relay::StatementRef instead;  // of what it stands for now; null: that is made
+  };
+  std::deque<Spell> spelling_;  // under way, in order
+  std::uint32_t agreed_ = 0;    // the version of profile_'s that it was found equal to; 0: none
   struct Described {
     relay::StatementRef statement;
     std::string name;  // the client's

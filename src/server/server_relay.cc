@@ -344,7 +344,7 @@ void Server::completed(Bytes tag, const relay::Verdict& verdict) {
     case Effect::dirty:
       if (ours) return;
       dirty_ = true;
-      if (tag == "DO") schema_changes(tag);
+      if (tag == "DO" && !entry.has(Expected::temporary)) schema_changes(tag);
       return;
     case Effect::deallocate:  // of a name that is not the client's: maybe one that others share
       if (!ours && !entry.has(Expected::stands_in)) dirty_ = true;

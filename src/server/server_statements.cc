@@ -146,7 +146,7 @@ void Server::spell_out(const Own& own, bool hide) {
     if (known.statement) close(out, name, 0);
     wire::write_parse(out, name, statement->text(), statement->types());
     known = {statement, false};
-    spelling_.push_back(name);
+    spelling_.push_back({name, {}});
     expect({.want = Want::parse, .flags = static_cast<std::uint16_t>(flags | Expected::spells)});
     end(out);
     send(out);
@@ -154,6 +154,15 @@ void Server::spell_out(const Own& own, bool hide) {
   }
   if (guarded) run_apart("RELEASE pgweir_spelling");
   make_dirty();
+}
+
+void Server::respell(std::string_view name, const relay::StatementRef& statement, Bytes text,
+                     Bytes types) {
+  std::string out;
+  wire::write_parse(out, name, text, types);
+  send(out);
+  spelling_.push_back({std::string(name), statement});
+  expect({.want = Want::parse, .flags = Expected::client_op | Expected::spells});
 }
 
 // Where a group of the client's is open they are closed in it, and skipped with it if it fails.

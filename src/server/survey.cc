@@ -30,6 +30,9 @@ constexpr std::size_t kCustomMost = 150;
 constexpr unsigned kRoundsMost = 20;
 constexpr std::uint32_t kProcClass = 1255;  // pg_proc's oid in all versions
 
+// Of what is too long to be read.
+constexpr Marks kUnread = Mark::leaves | Mark::alters | Mark::lists | Mark::channels;
+
 // What DDL begins with, and SELECT INTO: an event trigger may follow.
 constexpr std::string_view kDdl[] = {"create",  "alter",  "drop",     "grant", "revoke", "comment",
                                      "refresh", "import", "security", "into",  "reindex"};
@@ -127,7 +130,7 @@ bool Survey::take_routine(const Row& row) {
   if (row.kin == "c") {
     known.routine.marks = relay::marks_of_extension(known.name);
   } else if (row.null) {
-    known.routine.marks = Mark::leaves | Mark::alters | Mark::lists;
+    known.routine.marks = kUnread;
   } else {
     known.routine = relay::read_routine(row.kin, decoded(row.text));
   }
@@ -148,7 +151,7 @@ bool Survey::take_routine(const Row& row) {
 bool Survey::take_tree(const Row& row) {
   relay::Routine read;
   if (row.null) {
-    read.marks = Mark::leaves | Mark::alters | Mark::lists;
+    read.marks = kUnread;
   } else {
     read = relay::read_routine("sql", without_casts(decoded(row.text)));
   }

@@ -80,7 +80,7 @@ std::string reading_query(int major, std::size_t routines_most, std::size_t body
       " '|funcid (', string_agg(oid::text, '|'), ')) ') AS pattern"
       " FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND (proname IN"
       " ('set_config', 'setseed', 'currval', 'lastval', 'ts_stat', 'ts_rewrite',"
-      " 'pg_prepared_statement') OR proname ~"
+      " 'pg_prepared_statement', 'pg_listening_channels') OR proname ~"
       " '^(query_to_xml|pg_(try_)?advisory_(un)?lock|pg_.*_replication_slot|"
       "pg_replication_origin_session)'))";
   // Those of extensions that are written in C are known by name.

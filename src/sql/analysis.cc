@@ -38,7 +38,8 @@ class Analyst {
       }
     }
     end_statement();
-    out_.temporary = creates_ && !lasting_ && lexer_.reliable();
+    out_.makes = lasting_ || !lexer_.reliable();
+    out_.temporary = (creates_ || does_) && !out_.makes;
     if (!lexer_.reliable()) out_.leaves = out_.frees = out_.reads_sequences = true;
     if (in_path_ && sets_any_) out_.leaves = true;
     return std::move(out_);
@@ -68,11 +69,13 @@ class Analyst {
   void literal() {
     if (now_.text.find("pg_temp") != std::string_view::npos) in_path_ = true;
     if (!body_) return;
+    lasting_ |= !now_.plain;
     if (depth_ >= kDepthMost) {
-      out_.opaque = out_.indelible = true;
+      out_.opaque = out_.indelible = lasting_ = true;
       return;
     }
     Analysis inner = Analyst(now_.text, depth_ + 1).run();
+    lasting_ |= inner.makes;
     out_.indelible |= inner.indelible;
     out_.opaque |= inner.opaque;
     out_.reads_sequences |= inner.reads_sequences;
@@ -115,7 +118,7 @@ class Analyst {
       return false;
     } else if (one_of(now_, {"do", "call", "execute"})) {
       unseen();
-      body_ |= now_.is("do");
+      if (now_.is("do")) body_ = does_ = true;
     } else if (now_.is("listen")) {
       out_.leaves = true;
       out_.shows |= Pin::listen;
@@ -172,7 +175,11 @@ class Analyst {
     if (one_of(now_, {"create", "alter"})) {
       lasting_ |= !one_of(peek(), {"temp", "temporary", "local", "global"});
       creates_ = true;
-    } else if (one_of(now_, {"temp", "temporary"})) {
+    } else if (now_.is("import") || (now_.is("execute") && depth_ > 0) ||
+               (now_.is("language") && does_ && !peek().is("plpgsql"))) {
+      lasting_ = true;  // a body's texts and its language may hide anything
+    }
+    if (one_of(now_, {"temp", "temporary"})) {
       if (one_of(before_, {"create", "local", "global", "into", "replace"}))
         out_.leaves = makes_temporary_ = true;
     } else if (now_.is("drop")) {
@@ -344,7 +351,8 @@ class Analyst {
   bool in_path_ = false;          // a string has pg_temp in it
   bool sets_any_ = false;
   bool creates_ = false;
-  bool lasting_ = false;  // CREATE of what is not temporary, or ALTER
+  bool lasting_ = false;  // CREATE of what is not temporary, ALTER, or what may hide one
+  bool does_ = false;     // DO
   // Savepoints, and how many resets stood before each; the first is the transaction's beginning.
   std::vector<std::pair<std::string, std::size_t>> marks_{{std::string(), 0}};
   bool body_ = false;  // strings may be the body of a DO

@@ -33,8 +33,10 @@ struct Analysis {
   bool opaque = false;
   // It may use the sequence values of the session (currval, lastval).
   bool reads_sequences = false;
-  // What it creates is temporary, and it alters nothing.
+  // What it creates is temporary, and it alters nothing; nor does the body of a DO in it.
   bool temporary = false;
+  // It may make or alter what other sessions see.
+  bool makes = false;
   // It may end something that was left before.
   bool frees = false;
   // What the text itself shows of the reasons why a server must stay: what is there afterwards if

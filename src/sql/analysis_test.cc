@@ -224,3 +224,22 @@ TEST(Analysis, LocalMayBeTheNameOfASetting) {
                            "set transaction read only", "set local time zone 'x'"})
     EXPECT_FALSE(analyze(text).sets) << text;
 }
+
+TEST(Analysis, BodiesThatLeaveTheSchemaAsItIs) {
+  for (const char* text :
+       {"do ''", "do $$ begin perform f(1); end $$", "do language plpgsql $$ begin null; end $$",
+        "do $$ declare x int; begin select 1 into x; drop table t; end $$",
+        "do $$ begin create temp table t (); end $$",
+        "do $$ begin do $x$ begin null; end $x$; end $$",
+        "do $$ begin insert into t values (1) on conflict do nothing; end $$"})
+    EXPECT_TRUE(analyze(text).temporary) << text;
+  for (const char* text :
+       {"do $$ begin create table t (); end $$", "do $$ begin alter table t add a int; end $$",
+        "do $$ begin execute 'select 1'; end $$", "do $$ begin execute x; end $$",
+        "do 'begin execute ''create table t ()''; end'", "do E'begin \\143reate table t (); end'",
+        "do language plperl $$ f() $$", "do $$ f() $$ language plpython3u",
+        "do $$ begin import foreign schema a from server b into c; end $$",
+        "do $$ begin do $x$ begin create view v as select 1; end $x$; end $$",
+        "do $$ begin null; end $$; create table t ()", "do $$ begin U&\"x\"(); end $$"})
+    EXPECT_FALSE(analyze(text).temporary) << text;
+}
