@@ -448,6 +448,33 @@ def test_a_canary_sees_no_survey(place, postgres, base):
     assert "suspect" not in w.log()
 
 
+@pytest.mark.parametrize("limit", ["statement_timeout", "lock_timeout"])
+def test_a_short_limit_does_not_keep_the_server(place, limit):
+    """It is the client's for its own statements; pgweir's question what the session holds goes without."""
+    w = place(workers=1)
+    settle(w)
+    with w.wire(database="e2e") as other:
+        for i in range(10):
+            with w.wire(database="e2e") as c:
+                for value in ("1ms", "2ms"):
+                    c.query(f"set {limit} = '{value}'; set work_mem = '{i + 1}MB'")
+                    assert other.query(f"show {limit}")[1] == ("D", b"0")
+                    assert c.query(f"show {limit}")[1] == ("D", value.encode())
+                    assert other.query(CANARY)[1:] == NOTHING
+                    assert c.query("show work_mem")[1] == ("D", f"{i + 1}MB".encode())
+                c.query(f"reset {limit}")
+                assert other.query(CANARY)[1:] == NOTHING
+                assert c.query(f"show {limit}")[1] == ("D", b"0")
+            with w.wire(database="e2e", **{limit: "3ms"}) as c:
+                c.query(f"set {limit} = 0")
+                other.query("select 1")
+                assert c.query(f"show {limit}")[1] == ("D", b"0")
+                c.query(f"reset {limit}")
+                other.query("select 1")
+                assert c.query(f"show {limit}")[1] == ("D", b"3ms")
+    assert "unknown" not in w.log()
+
+
 def test_behind_a_replay_of_settings(place, postgres, base):
     """What is sent before the client's first group has no Sync: the group is looked at all the same."""
     direct(postgres, base, plain("does", DEEDS["setting"][0]))

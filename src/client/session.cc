@@ -48,6 +48,10 @@ void Client::inspected(const server::Inspection* found) {
            !relay::look_up(profile_->settings, one.first) &&
            !(rare_ && rare_->named.contains(one.first));
   });
+  std::erase_if(now, [&](const auto& one) {
+    return resets_ && resets_->include(one.first) &&
+           std::ranges::find(found->maybe_reset, one.first) != found->maybe_reset.end();
+  });
   if (rare_) rare_->named.clear();
   // What was reset goes back to what the client has asked for at its start.
   for (const auto& [name, value] : start_profile().settings)
@@ -289,7 +293,10 @@ std::uint16_t Client::heed(const sql::Analysis& found) {
     resets_->due = true;
     resets_->over |= found.undoes_all;
   }
-  for (const auto& name : found.resets) note_reset(name);
+  for (const auto& name : found.resets) {
+    note_reset(name);
+    if (name == "!statement_timeout" || name == "!transaction_timeout") server_->be_patient();
+  }
   if (found.temporary) flags |= Expected::temporary;
   return flags;
 }

@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <charconv>
+
 #include "base/check.h"
 #include "server/pool.h"
 #include "wire/write.h"
@@ -32,6 +34,13 @@ void Server::query(std::string_view text) {
   send(out);
   unnamed = 0;
   expect({.want = Want::query, .flags = kQuiet});
+}
+
+int Server::major_version() const {
+  const auto* text = relay::look_up(reported_, "server_version");
+  int major = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), major);
+  return major;
 }
 
 void Server::try_query(std::string_view text) {
@@ -76,7 +85,7 @@ void Server::lend(Tenant& tenant) {
   tenant_ = &tenant;
   ++lease_;
   dirty_ = spoilt_ = resetting_ = discarding_ = listening_ = false;
-  unjudged_ = deferred_ = false;
+  unjudged_ = deferred_ = patient_ = false;
   tainted_.clear();
   context_.gauges.leased.add(1);
   tenant.granted(*this);

@@ -48,6 +48,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool is_private() const { return private_; }
   void leave_private();
   const relay::Settings& reported() const { return reported_; }
+  int major_version() const;  // PostgreSQL's; 0: not known
   // Whether PostgreSQL reported this value at the server's own login.
   bool initially(Bytes name, Bytes value) const {
     const auto* first = relay::look_up(first_reported_, name);
@@ -152,6 +153,8 @@ class Server final : net::StreamSink, relay::Effects {
   // The transaction is over. Whether it may have left something: its text said so, or the schema
   // has changed meanwhile, so that nobody knows what its names have meant.
   bool suspect();
+  // It may have been given so short a time for its statements that this must be put aside first.
+  void be_patient() { patient_ = true; }
   // Asks PostgreSQL what that is: Tenant::inspected() follows. Outside of transactions.
   void inspect();
   bool inspecting() const { return inspection_ != nullptr || deferred_; }
@@ -268,6 +271,7 @@ class Server final : net::StreamSink, relay::Effects {
   std::uint64_t settled_ = 0;  // ... and when it ended
   bool unjudged_ = false;      // see suspect()
   bool deferred_ = false;      // inspect() waits for a survey
+  bool patient_ = false;       // see be_patient()
   std::vector<relay::StatementRef> tainted_;
   struct Spelling {
     relay::StatementRef statement;

@@ -168,7 +168,11 @@ void Server::inspect() {
   tainted_.clear();
   inspection_ = std::make_unique<Inspection>();
   std::string out;
-  wire::write_query(out, inspection_query(pool_.custom_settings(), !spelled_.empty()));
+  const auto& custom = pool_.custom_settings();
+  const bool patient = std::exchange(patient_, false) || (profile_ && profile_->short_of_time);
+  wire::write_query(out, patient
+                             ? patient_inspection_query(custom, !spelled_.empty(), major_version())
+                             : inspection_query(custom, !spelled_.empty()));
   unnamed = 0;
   expect({.want = Want::query, .flags = kQuiet | Expected::inspects});
   for (const auto& [name, spelling] : spelled_) {
@@ -218,7 +222,10 @@ void Server::emptied() {
 void Server::inspected(bool failed) {
   const auto found = std::move(inspection_);
   if (!found || !tenant_) return;
+  patient_ = failed;  // a limit of the client's may have been the reason
   if (failed) return tenant_->inspected(nullptr);
+  static const relay::Settings kNone;
+  keep_limits(*found, profile_ ? profile_->settings : kNone);
   if (!spelled_.empty()) unspell(*found);
   // Values come in the client's encoding and are replayed in the database's.
   const auto* theirs = relay::look_up(reported_, "client_encoding");

@@ -1,20 +1,11 @@
 #include "server/suspicion.h"
 
-#include <charconv>
-
 #include "server/pool.h"
 
 namespace pgw::server {
 
 namespace {
 constexpr Duration kRetryAfter = 10s;
-
-int major_version(const Server& server) {
-  const auto* text = relay::look_up(server.reported(), "server_version");
-  int major = 0;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), major);
-  return major;
-}
 }  // namespace
 
 Suspicion::Suspicion(Context& context, Pool& pool) : context_(context), pool_(pool) {}
@@ -78,7 +69,7 @@ std::unique_ptr<Survey> Suspicion::begin(const Server& server) {
   begun_ = changes();
   // As an id that is no other's, for names of all pools of the worker.
   const auto version = context_.statements.fresh_scope();
-  return std::make_unique<Survey>(mark_, major_version(server), version);
+  return std::make_unique<Survey>(mark_, server.major_version(), version);
 }
 
 void Suspicion::done(Survey& survey) {
