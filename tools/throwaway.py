@@ -53,9 +53,8 @@ def free_port():
                 continue
 
 
-def major():
-    """The version that PG_BIN brings."""
-    said = subprocess.run([BIN / "postgres", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+def major(programs):
+    said = subprocess.run([programs / "postgres", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return int(said.split()[2].split(".")[0])
 
 
@@ -70,7 +69,8 @@ def account():
 class Postgres:
     """One cluster. `start` and `stop` may be repeated; the data stays until `close`."""
 
-    def __init__(self, settings=None, hba=None, port=None):
+    def __init__(self, settings=None, hba=None, port=None, programs=BIN):
+        self.programs = programs  # initdb and postgres; psql is BIN's
         self.port = port or free_port()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-pg-"))
         self.data = self.folder / "data"
@@ -81,7 +81,7 @@ class Postgres:
             "unix_socket_directories": str(self.folder),
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
             "shared_buffers": "64MB", "max_connections": 100, "max_wal_senders": 4, "wal_level": "logical",
-            "autovacuum": "off", **({"jit": "off"} if major() >= 11 else {}), "timezone": "UTC", "log_timezone": "UTC",
+            "autovacuum": "off", **({"jit": "off"} if major(programs) >= 11 else {}), "timezone": "UTC", "log_timezone": "UTC",
             **(settings or {}),
         }
         self.hba = hba or "local all all trust\nhost all all all trust\nhost replication all all trust\n" \
@@ -98,7 +98,7 @@ class Postgres:
             raise
 
     def _run(self, program, *arguments, timeout=60):
-        done = subprocess.run([BIN / program, *map(str, arguments)], cwd=self.folder, timeout=timeout,
+        done = subprocess.run([self.programs / program, *map(str, arguments)], cwd=self.folder, timeout=timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               **self._account)
         if done.returncode != 0:
@@ -115,7 +115,7 @@ class Postgres:
         options = [f"-c{name}={value}" for name, value in self.settings.items()]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "postgres", "-D", self.data, f"-cport={self.port}", *options], cwd=self.folder,
+                [self.programs / "postgres", "-D", self.data, f"-cport={self.port}", *options], cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent(signal.SIGQUIT), **self._account)
         if wait:
