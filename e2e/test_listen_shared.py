@@ -281,6 +281,7 @@ def test_a_request_that_waits_for_the_listening_server_can_be_cancelled(weir, te
         for one in (c, other):
             one.query("listen a")
         wait_for(lambda: "listens for the clients" in w.log())
+        assert_free(w, 2)  # both are handed over
         with stopped(listening_pid(w)):
             for _ in range(3):
                 c.send(query(text))
@@ -299,6 +300,7 @@ def test_a_listening_server_that_hangs_is_not_waited_for_for_ever(weir):
         for one in (c, other):
             one.query("listen a")
         wait_for(lambda: "listens for the clients" in w.log())
+        assert_free(w, 2)  # both are handed over
         with stopped(listening_pid(w)):
             c.send(query("begin; notify a"))
             for one in (c, other):

@@ -188,6 +188,9 @@ void Client::check_parameters() {
 void Client::ready(const Message& m) {
   if (m.type == 'S') return on_parameter(m);
   if (m.type == 'A') return on_notification(m);
+  if (m.type == 'N' &&
+      error_field(m.body, 'M').starts_with("a server connection stays with this client"))
+    return on_warning(m);
   const Reply* wanted = model_.expected();
   if (m.type == 'E' && (!wanted || wanted->type != 'E' || !model_.matches(m)))
     return on_error(m, wanted);

@@ -25,6 +25,7 @@ struct Rules {
   const struct Drain* drain = nullptr;
   class Board* board = nullptr;
   bool reloads = false;  // what listens for a client may end
+  bool warns = false;    // who keeps its server is warned of it
 };
 
 // The pooler's end, if it comes to that.
@@ -83,6 +84,7 @@ class Client final : public net::StreamSink {
   void login(const Message& message);
   void ready(const Message& message);
   void on_error(const Message& message, const Reply* wanted);
+  void on_warning(const Message& m);
   void on_parameter(const Message& message);
   void check_parameters();
   // client_session.cc

@@ -54,6 +54,15 @@ void Client::check_lock(const Reply& reply, const Message& m) {
 
 // Its own ones come before the ReadyForQuery of the transaction, those of others between
 // transactions.
+// As a notice of PostgreSQL's it may come between any two messages.
+void Client::on_warning(const Message& m) {
+  if (!rules_.warns) return fail("a warning where nobody is to be warned");
+  if (plan_.promise == Model::Promise::session || plan_.taste.session == 0)
+    return fail("a warning, and it keeps nothing");
+  if (const auto other = foreign_token(m.body, plan_.number))
+    return fail(fmt::format("a warning with a token of c{}: {}", *other, readable(m, false)));
+}
+
 void Client::on_notification(const Message& m) {
   Reader in(m.body);
   in.u32();

@@ -84,6 +84,10 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
         {fmt::format("127.0.0.1:{}", 8000 + i), config::Mode::transaction, app.name});
     out.apps.emplace(app.name, overlay(app));
   }
+  if (plan.warns)
+    for (auto* policy : {&s.on_lock, &s.on_temporary, &s.on_cursor, &s.on_prepare, &s.on_listen,
+                         &s.on_setting, &s.on_indelible})
+      *policy = "warn";
   config::Database shop;
   shop.name = "shop";
   shop.upstream.host = random.chance(500) ? "10.0.0.1" : "db.example";

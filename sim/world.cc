@@ -142,6 +142,7 @@ void World::choose_sessions(std::uint64_t seed) {
         static_cast<unsigned>(random.chance(500) ? random.below(1000) : random.below(200));
     if (used) c.taste.session = chance;
   }
+  plan.warns = !plan.direct && Random(seed ^ 0xCAFE'5E55'10A5'0003ULL).chance(300);
   Random talk(seed ^ 0xCAFE'5E55'10A5'0002ULL);
   if (!used || !talk.chance(300)) return;
   for (ClientPlan& c : plan.clients) {
@@ -278,8 +279,8 @@ void World::build() {
     set_limits();
     middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
   }
-  const Rules rules{plan.faults, !plan.direct, plan.new_passwords,
-                    &drain_,     &board_,      !plan.reloads.empty()};
+  const Rules rules{plan.faults, !plan.direct,          plan.new_passwords, &drain_,
+                    &board_,     !plan.reloads.empty(), plan.warns};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();

@@ -46,6 +46,7 @@ class World {
     unsigned kills = 0;
     bool vanishing = false;
     bool cancelling = false;
+    bool warns = false;  // the policy of all that keeps a server
     Weather client_weather;
     Weather server_weather;
     Ask ask = Ask::trust;    // PostgreSQL's way
