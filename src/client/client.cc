@@ -57,7 +57,7 @@ void Client::start(std::unique_ptr<net::Stream> stream, std::string greeting, st
     update_reading();
     return pool_.acquire_private(*this, *rare_->replication);
   }
-  refresh_idle_timer();
+  watch_idleness();
   if (profile_->known) {
     welcome(profile_->reported);
     if (!pending_.empty()) serve({});
@@ -88,6 +88,7 @@ void Client::granted(server::Server& server) {
     server.send(std::exchange(pending_, {}));
     return;
   }
+  watch_lease();
   if (profile_->temporary) server.make_dirty();
   waiting_for_prepare_ = server.prepare(profile_, mode_ == config::Mode::session);
   if (server.replayed) pinning_.replays.add(1);
@@ -185,6 +186,8 @@ void Client::release() {
 
 server::Server& Client::part() {
   server::Server& server = *std::exchange(server_, nullptr);
+  if (server.watch.reminded > 0) end_leak(server, "it has given it back");
+  if (idle_) idle_->heard = worker_.loop().now();
   tell_drift();
   if (server_full_) {
     server_full_ = false;
@@ -314,6 +317,7 @@ void Client::cancel(std::uint32_t key, std::shared_ptr<void> ticket) {
 // PostgreSQL is gone, and so is what the client had there: it must connect again, as without
 // pgweir.
 void Client::lost(const Error& why, bool told) {
+  if (server_ && server_->watch.reminded > 0) end_leak(*server_, "PostgreSQL ended it");
   server_ = nullptr;
   if (told) return leave(nullptr, false, "PostgreSQL ended it");
   const Error error =
@@ -373,6 +377,7 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
     server_ = nullptr;
   }
   if (server::Server* server = std::exchange(server_, nullptr)) {
+    if (server->watch.reminded > 0) end_leak(*server, "it has left");
     const bool clean =
         server->pipeline().quiet() && server->status() == 'I' && (skip_ == 0 || skip_drop_);
     if (clean) {
@@ -390,28 +395,8 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
   const Duration linger =
       worker_.draining() ? std::max(kLinger, worker_.settings().drain_timeout) : kLinger;
   net::Stream::close_gently(std::move(stream_), linger);
-  idle_timer_.reset();
+  idle_.reset();
   worker_.forget(*this);
-}
-
-void Client::refresh_idle_timer() {
-  const Duration limit = worker_.settings().client_idle_timeout;
-  if (limit == 0us) return idle_timer_.reset();
-  if (!idle_timer_) {
-    idle_timer_ = std::make_unique<net::Timer>(
-        [](void* self) {
-          auto& client = *static_cast<Client*>(self);
-          if (client.server_ && client.server_->status() != 'I') return client.refresh_idle_timer();
-          if (client.waiting.linked() || (client.server_ && !client.server_->pipeline().quiet()))
-            return client.refresh_idle_timer();
-          const auto ms = client.worker_.settings().client_idle_timeout.count() / 1000;
-          client.end(
-              Error(Code::idle_timeout, fmt::format("terminating connection: idle for {} ms", ms))
-                  .with_hint("The limit is client_idle_timeout."));
-        },
-        this);
-  }
-  worker_.loop().arm(*idle_timer_, limit);
 }
 
 }  // namespace pgw::client

@@ -14,6 +14,7 @@
 #include "client/hearing.h"
 #include "client/names.h"
 #include "config/policies.h"
+#include "config/time_limits.h"
 #include "net/loop.h"
 #include "server/server.h"
 #include "server/tenant.h"
@@ -98,6 +99,8 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   void server_drained() override;
   std::size_t client_queued() const override;
   About about() const override;
+  void check_time() override;
+  void was_slow() override;
 
   // --- the listening server, and which server listens for it (hearing.cc) ---
   bool hear(const server::Note& note) override;
@@ -156,8 +159,29 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   // `orderly`: the client said goodbye, so what it has sent is still carried out.
   // `because`: for the log, when there is no error to tell.
   void leave(const Error* why, bool orderly = false, std::string_view because = {});
-  void refresh_idle_timer();
   void update_reading();
+
+  // --- time limits, leaks, slow statements (limits.cc) ---
+  struct Idle {
+    Idle(Time now, Client* client)
+        : heard(now),
+          timer([](void* self) { static_cast<Client*>(self)->check_idleness(); }, client) {}
+    Time heard;  // when it sent something, or gave its server back, last
+    net::Timer timer;
+  };
+  void set_limits(const config::Settings& settings);
+  std::string limit_hint(std::string_view setting) const;
+  void watch_lease();
+  void watch_idleness();
+  void check_idleness();
+  bool check_transaction(Time& next);
+  bool check_query(Time& next);
+  void check_leak(Time& next);
+  bool waited_for() const;
+  void end_for(Code code, std::string_view setting, const std::string& what);
+  bool deliver_cancelled(std::string_view state);
+  void name_leak();
+  void end_leak(server::Server& server, std::string_view how);
 
   // --- its messages (serve.cc) ---
   // What this transaction may have put back to first values.
@@ -217,6 +241,8 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   Step begin_group();
   Step on_query(const Frame& frame);
   Step on_call(const Frame& frame);
+  Step on_parse_of_session(const Frame& frame);
+  void note_text(Bytes text);
   Step on_sync();
   Step on_execute(const Frame& frame);
   Step on_copy(const Frame& frame);
@@ -312,7 +338,8 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
       drift_;             // reported settings that differ from the profile's, while on this server
   std::string pending_;   // bytes not dealt with yet; reading is paused while there are any
   std::size_t skip_ = 0;  // of a long message's body, still to come
-  std::unique_ptr<net::Timer> idle_timer_;
+  std::unique_ptr<Idle> idle_;  // null: it may be idle for ever
+  config::TimeLimitsPtr limits_;
   const char* run_ = nullptr;  // while serving: from here on nothing was sent yet,
   const char* at_ = nullptr;   // and here the message at hand begins,
   const char* end_ = nullptr;  // and this is the end of what has arrived

@@ -62,11 +62,13 @@ void Client::configure() {
   const auto& snapshot = worker_.snapshot();
   const auto* database = snapshot.find(pool_.database());
   if (!database) return;  // it is told to go
+  const auto settings = snapshot.settings_for(*database, pool_.user(), app());
+  set_limits(settings);
   if (mode_ == config::Mode::session) {
     policies_ = {.warn = 0, .error = 0, .ignore = static_cast<Pins>(~Pins{0})};
     return;
   }
-  policies_ = config::policies_of(snapshot.settings_for(*database, pool_.user(), app()));
+  policies_ = config::policies_of(settings);
   if (!has(policies_.ignore, Pin::sequence)) pool_.uses_sequences = true;
   if (!server_ || (pins_ | ignored_) == 0) return;
   hold(static_cast<Pins>(pins_ | ignored_));

@@ -137,6 +137,18 @@ stats::PinNumbers Pooler::pins() const {
   return out;
 }
 
+std::vector<Leak> Pooler::leaks() const {
+  std::vector<Leak> out;
+  for (const auto& worker : workers_) std::as_const(*worker).leaks().add_to(out);
+  return out;
+}
+
+std::vector<SlowStatement> Pooler::slow() const {
+  std::vector<SlowStatement> out;
+  for (const auto& worker : workers_) std::as_const(*worker).slow().add_to(out);
+  return merged(std::move(out));
+}
+
 Pooler::Counts Pooler::counts() const {
   Counts out;
   for (const auto& worker : workers_) {

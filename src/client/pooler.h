@@ -45,6 +45,10 @@ class Pooler {
   std::map<std::string, server::AppUse> apps() const { return shared_.apps.use(); }
   // The sessions that hold a server, by database, where they are limited. Any thread.
   std::map<std::string, std::uint32_t> sessions() const { return shared_.apps.sessions(); }
+  // Clients that keep a server and send nothing; the slowest statements, the slowest first. Any
+  // thread.
+  std::vector<Leak> leaks() const;
+  std::vector<SlowStatement> slow() const;
   // By the names that the configuration has. Any thread.
   std::map<std::string, server::Contacts::Contact> contacts() const {
     return shared_.contacts.all();

@@ -33,7 +33,11 @@ void Client::on_bytes(Bytes bytes) {
     if (server_full_) update_reading();
     return;
   }
-  if (idle_timer_) refresh_idle_timer();
+  if (idle_) idle_->heard = worker_.loop().now();
+  if (server_) {
+    if (server_->watch.reminded > 0) end_leak(*server_, "it has sent something");
+    server_->watch.last = worker_.loop().now();
+  }
   const bool wait = blocked() || client_full_ || phase_ != Phase::serving;
   if (wait || pending_.size() + bytes.size() < need_) {
     pending_ += bytes;
@@ -169,10 +173,12 @@ Client::Step Client::open(const Frame& frame) {
     const Step step = without_server(frame);
     if (step != Step::keep) return step;
   }
+  const bool at_rest = server_->watch.run == Time{} || server_->pipeline().empty();
   if (server_->pipeline().synced() && begins_group(frame.tag)) {
     const Step step = begin_group();
     if (step != Step::keep) return step;
   }
+  if (at_rest) server_->watch.begin_run(worker_.loop().now());
   if (server_->pipeline().size() > kOwedInGroupMax)
     return end_with(Error(Code::too_large,
                           fmt::format("more than {} messages without a Sync", kOwedInGroupMax)));
@@ -181,7 +187,7 @@ Client::Step Client::open(const Frame& frame) {
     case 'Q':
       return on_query(frame);
     case 'P':
-      return shared ? on_parse(frame) : pass(Want::parse);
+      return shared ? on_parse(frame) : on_parse_of_session(frame);
     case 'B':
       return shared ? on_bind(frame) : pass(Want::bind);
     case 'D':
@@ -376,6 +382,7 @@ Client::Step Client::on_query(const Frame& frame) {
       barrier_ = true;
     }
   }
+  note_text(frame.here);
   ++leased_groups_;
   server_->unnamed = 0;
   if (names_) {
@@ -404,6 +411,20 @@ Client::Step Client::on_call(const Frame& frame) {
   }
   server_->make_dirty();
   return pass(Want::function);
+}
+
+// Its names are its own affair; only what is shown of slow statements needs the text.
+Client::Step Client::on_parse_of_session(const Frame& frame) {
+  const auto name_end = frame.here.find('\0');
+  if (name_end != Bytes::npos) note_text(frame.here.substr(name_end + 1));
+  return pass(Want::parse);
+}
+
+// Its text begins here and ends with a NUL.
+void Client::note_text(Bytes text) {
+  const auto most = std::min(text.size(), server::Texts::kMost + 1);
+  text = text.substr(0, std::min(text.find('\0'), most));
+  server_->watch.texts.note(server_->group(), server_->answered(), text);
 }
 
 Client::Step Client::on_execute(const Frame& frame) {

@@ -283,6 +283,7 @@ Client::Step Client::reach(Bytes name, Want want, std::string& server_name, Port
       portal->flags |= Expected::client_op | Expected::stands_in;
       stand_in(false);
     }
+    server_->watch.texts.note(server_->group(), server_->answered(), value.statement);
   }
   if (name.empty()) {
     if (server_->unnamed != value.token) {
@@ -446,6 +447,7 @@ void Client::stand_in(bool simple) {
 
 void Client::deliver_renamed_error(Bytes message) {
   const auto fields = wire::read_fields(message.substr(wire::kHeaderBytes));
+  if (deliver_cancelled(fields.sqlstate)) return;
   const auto at = fields.message.find("pgweir_");
   if (at == Bytes::npos) return deliver(message);
   const auto close = fields.message.find('"', at);

@@ -11,8 +11,10 @@
 #include "auth/verifiers.h"
 #include "client/client.h"
 #include "client/headcount.h"
+#include "client/leaks.h"
 #include "client/login.h"
 #include "client/name_table.h"
+#include "client/slow.h"
 #include "config/snapshot.h"
 #include "server/context.h"
 #include "server/pool.h"
@@ -74,6 +76,13 @@ class Worker {
   const stats::Gauges& gauges() const { return gauges_; }
   stats::Pinning& pinning() { return pinning_; }  // reading it: any thread
   const stats::Pinning& pinning() const { return pinning_; }
+  Leaks& leaks() { return leaks_; }  // any thread
+  const Leaks& leaks() const { return leaks_; }
+  SlowStatements& slow() { return slow_; }  // any thread
+  const SlowStatements& slow() const { return slow_; }
+  config::TimeLimitsShelf& time_limits() { return time_limits_; }
+  RateLimit tell_slow{1s};
+  RateLimit tell_query{1s};
   // Prepared statements take too much memory: servers close those that no client has any more. At
   // most once a second, however often it is asked for.
   void shed_statements();
@@ -104,6 +113,9 @@ class Worker {
   Rules rules_;
   stats::Gauges gauges_;
   stats::Pinning pinning_;
+  Leaks leaks_;
+  SlowStatements slow_;
+  config::TimeLimitsShelf time_limits_;
   relay::Statements statements_;
   NameTable names_;
   server::Graveyard graveyard_;

@@ -42,6 +42,8 @@ constexpr auto kElsewhere = std::to_array<Elsewhere>({
     {"auth_type", "method in [auth]"},
     {"client_login_timeout", "login_timeout"},
     {"default_pool_size", "pool_size"},
+    {"idle_in_transaction_session_timeout", "idle_in_transaction_timeout"},
+    {"idle_transaction_timeout", "idle_in_transaction_timeout"},
     {"listen_addr", "address in [[listen]]"},
     {"listen_port", "address in [[listen]]"},
     {"loglevel", "log_level"},
@@ -54,6 +56,7 @@ constexpr auto kElsewhere = std::to_array<Elsewhere>({
     {"server_connect_timeout", "connect_timeout"},
     {"server_lifetime", "pool_recycle"},
     {"server_login_retry", "connect_backoff"},
+    {"statement_timeout", "query_timeout"},
 });
 
 // Insertions, deletions, changes and swaps of neighbours that lead from one to the other.

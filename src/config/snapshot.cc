@@ -11,9 +11,13 @@ namespace {
 
 // The entry of this name, else the wildcard, else null.
 template <class Map>
-auto* find_or_any(Map& map, std::string_view name) {
+auto find_entry(Map& map, std::string_view name) {
   auto found = map.find(name);
-  if (found == map.end()) found = map.find("*");
+  return found == map.end() ? map.find("*") : found;
+}
+template <class Map>
+auto* find_or_any(Map& map, std::string_view name) {
+  const auto found = find_entry(map, name);
   return found == map.end() ? nullptr : &found->second;
 }
 
@@ -140,6 +144,24 @@ void warn_of_apps(const Snapshot& snapshot, std::vector<std::string>& out) {
 }
 
 }  // namespace
+
+std::string Snapshot::source_of(std::string_view setting, const Database& database,
+                                std::string_view user, std::string_view app) const {
+  const Row* row = find_row(setting);
+  const auto given = [&](const Overlays& sections, std::string_view name) {
+    const auto found = find_entry(sections, name);
+    if (found == sections.end()) return sections.end();
+    const auto& rows = found->second.given;
+    return std::ranges::find(rows, row) == rows.end() ? sections.end() : found;
+  };
+  if (const auto found = given(apps, app); found != apps.end())
+    return fmt::format("[apps.\"{}\"]", found->first);
+  if (const auto found = given(users, user); found != users.end())
+    return fmt::format("[users.\"{}\"]", found->first);
+  if (row && !same(*row, database.settings, settings))
+    return fmt::format("[databases.\"{}\"]", database.name);
+  return "the top of the file";
+}
 
 std::vector<std::string> warnings(const Snapshot& snapshot) {
   std::vector<std::string> out;

@@ -16,7 +16,13 @@ constexpr std::uint16_t kQuiet = Expected::ours | Expected::quiet;
 }  // namespace
 
 Server::Server(Context& context, Pool& pool)
-    : context_(context),
+    : watch(
+          [](void* self) {
+            auto& server = *static_cast<Server*>(self);
+            if (server.tenant_) server.tenant_->check_time();
+          },
+          this),
+      context_(context),
       pool_(pool),
       born_(context.loop.now()),
       timer_([](void* self) { static_cast<Server*>(self)->deadline(); }, this) {
@@ -87,6 +93,8 @@ void Server::lend(Tenant& tenant) {
   dirty_ = spoilt_ = resetting_ = discarding_ = listening_ = false;
   unjudged_ = deferred_ = patient_ = false;
   tainted_.clear();
+  const Time now = context_.loop.now();
+  watch.begin_lease(now, now - tenant.waits_since);
   context_.gauges.leased.add(1);
   tenant.granted(*this);
 }
@@ -96,6 +104,8 @@ void Server::pass_to(Tenant& tenant) {
   pool_.lease_passes(*tenant_, tenant);
   tenant_ = &tenant;
   ++lease_;
+  watch.begin_lease(context_.loop.now(), {});
+  watch.texts.clear();
   stream_->resume();
 }
 
@@ -104,6 +114,7 @@ void Server::give_back(bool session) {
   if (!dirty_ && !session && profile_ && profile_->known && agreed_ != profile_->version)
     learn_reported();
   pool_.lease_over(*std::exchange(tenant_, nullptr));
+  watch.texts.clear();
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;  // it was closed while the client had it
   PGW_ASSERT(state_ == State::leased && pipeline_.quiet() && status_ == 'I');
@@ -126,6 +137,7 @@ void Server::give_back(bool session) {
 void Server::abandon(bool broken_frame, bool hurry) {
   deferred_ = false;
   pool_.lease_over(*std::exchange(tenant_, nullptr));
+  watch.texts.clear();
   context_.gauges.leased.add(-1);
   if (state_ == State::closing) return;
   PGW_ASSERT(state_ == State::leased);

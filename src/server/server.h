@@ -18,6 +18,7 @@
 #include "server/prepared.h"
 #include "server/survey.h"
 #include "server/tenant.h"
+#include "server/watch.h"
 
 namespace pgw::server {
 
@@ -195,6 +196,7 @@ class Server final : net::StreamSink, relay::Effects {
 
   ListHook in_idle;
   bool overflow = false;
+  Watch watch;          // of the lease
   Duration lifetime{};  // with its chance taken off; 0: no limit
 
  private:
@@ -226,6 +228,7 @@ class Server final : net::StreamSink, relay::Effects {
   void bulk(std::size_t bytes);
   void broke_protocol(char tag);
   void ready();
+  void run_over(const relay::Verdict& verdict);
   void clean();
   void become_idle();
   void remember(Bytes bytes);

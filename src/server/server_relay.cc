@@ -33,6 +33,7 @@ bool Server::streams(char tag, std::size_t total) const {
 }
 
 void Server::relay(Bytes bytes) {
+  watch.heard_from_server(context_.loop.now());
   bulk(bytes.size());
   const bool replaying = replaying_;
   if (skip_ > 0) {
@@ -191,7 +192,7 @@ bool Server::frame(Bytes message, const char*& run) {
   if (!verdict.forward && !tell) {
     deliver(run, message.data());
     run = after;
-  } else if (tag == 'E' && tenant_ && verdict.entry.has(Expected::renamed)) {
+  } else if (tag == 'E' && tenant_ && (verdict.entry.has(Expected::renamed) || watch.cancelled)) {
     deliver(run, message.data());
     tenant_->deliver_renamed_error(message);
     run = after;
@@ -229,6 +230,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       if (resetting_ || discarding_) emptied();
       remembers_ = remembers_ && !pipeline_.quiet();
       if (bulk_) stream_->expect_bulk(bulk_ = false);
+      run_over(verdict);
       if (verdict.entry.has(Expected::inspects)) inspected(verdict.entry.has(Expected::refused));
       if (status_ == 'I') ddl_.reset();
       if (survey_) survey_answered();
@@ -302,6 +304,14 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
     default:
       return true;
   }
+}
+
+void Server::run_over(const relay::Verdict& verdict) {
+  if (watch.run == Time{}) return;
+  const Time now = context_.loop.now();
+  if (tenant_ && now - watch.run >= watch.slow && !verdict.entry.has(Expected::ours))
+    tenant_->was_slow();
+  watch.end_run(now, status_ != 'I', !pipeline_.empty());
 }
 
 // `columns`: a RowDescription's body, empty for NoData.

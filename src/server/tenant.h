@@ -65,6 +65,9 @@ class Tenant : public pool::Waiter {
   virtual void server_drained() = 0;
   virtual std::size_t client_queued() const = 0;
   virtual About about() const = 0;
+  // The server's Watch: its timer has fired; a group of messages was slow, and is over now.
+  virtual void check_time() {}
+  virtual void was_slow() {}
 
   // --- the pool's own ---
   // Places of shared budgets (server/party.h).

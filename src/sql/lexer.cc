@@ -74,6 +74,7 @@ Token Lexer::quoted(Token::Kind kind, bool escapes) {
   const char quote = text_[at_++];
   Token out;
   out.kind = kind;
+  out.escapes = escapes;
   const std::size_t from = at_;
   for (; at_ < text_.size(); ++at_) {
     const char c = text_[at_];

@@ -22,6 +22,7 @@ struct Token {
   Kind kind = Kind::end;
   // value() is what PostgreSQL reads: no escapes were used.
   bool plain = true;
+  bool escapes = false;   // a string with backslash escapes: E'...'
   std::string_view text;  // as written, without quotes; `sign`: the character
 
   bool is(std::string_view lower) const;  // the word, in any case

@@ -21,6 +21,7 @@ void Pinning::add_to(PinNumbers& numbers) const {
     if (!app) return;
     AppNumbers& sum = numbers[app->name];
     sum.replays += app->counters.replays.get();
+    sum.times.add(app->counters.times);
     for (std::size_t i = 0; i < kPinCount; ++i) {
       const PinCounters& from = app->counters.reasons[i];
       AppNumbers::Reason& to = sum.reasons[i];

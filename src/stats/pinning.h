@@ -13,20 +13,11 @@
 
 #include "base/pin.h"
 #include "base/rate_limit.h"
+#include "stats/counter.h"
 #include "stats/gauges.h"
+#include "stats/time_counters.h"
 
 namespace pgw::stats {
-
-class Counter {
- public:
-  void add(std::uint64_t by) {
-    value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-  }
-  std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 // Of one reason and app.
 struct PinCounters {
@@ -43,6 +34,7 @@ struct PinCounters {
 struct AppCounters {
   std::array<PinCounters, kPinCount> reasons;  // by index_of
   Counter replays;                             // leases before which settings had to be changed
+  TimeCounters times;
 };
 
 // The same, as read.
@@ -54,6 +46,7 @@ struct AppNumbers {
   };
   std::array<Reason, kPinCount> reasons;
   std::uint64_t replays = 0;
+  TimeNumbers times;
   bool operator==(const AppNumbers&) const = default;
 };
 using PinNumbers = std::map<std::string, AppNumbers>;  // by app
