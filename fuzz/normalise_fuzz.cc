@@ -2,7 +2,6 @@
 // reading and by PostgreSQL's scanner (libpg_query's); normalised again they are the same.
 #include <fmt/format.h>
 #include <pg_query.h>
-#include <pg_query/pg_query.pb-c.h>
 
 #include <array>
 #include <set>
@@ -120,9 +119,7 @@ void collect(Runs& runs, std::string_view text) {
   }
 }
 
-void none_survives(const std::string& in, const std::string& out, const Runs& literals,
-                   const std::string& others) {
-  static_cast<void>(in);
+void none_survives(const std::string& out, const Runs& literals, const std::string& others) {
   Runs said, elsewhere;
   collect(said, out);
   collect(elsewhere, others);
@@ -140,38 +137,61 @@ void by_own_lexer(const std::string& in, const std::string& out) {
     const auto at = static_cast<std::size_t>(token.text.data() - in.data());
     others.replace(at, token.text.size(), token.text.size(), ' ');
   }
-  none_survives(in, out, literals, others);
+  none_survives(out, literals, others);
 }
+
+// The scanner's answer is a protobuf: each token a field 2, with its start, end and kind in fields
+// 1, 2 and 4.
+std::uint64_t varint(std::string_view& in) {
+  std::uint64_t out = 0;
+  for (unsigned shift = 0; !in.empty() && shift < 64; shift += 7) {
+    const auto byte = static_cast<unsigned char>(in.front());
+    in.remove_prefix(1);
+    out |= std::uint64_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) break;
+  }
+  return out;
+}
+
+struct Scanned {
+  std::size_t start = 0, end = 0, kind = 0;
+};
+
+Scanned token_of(std::string_view in) {
+  Scanned out;
+  while (!in.empty()) {
+    const auto field = varint(in) >> 3;
+    const auto value = static_cast<std::size_t>(varint(in));
+    if (field == 1) out.start = value;
+    if (field == 2) out.end = value;
+    if (field == 4) out.kind = value;
+  }
+  return out;
+}
+
+// FCONST, SCONST, USCONST, BCONST, XCONST, ICONST, PARAM in pg_query.proto.
+bool is_value(std::size_t kind) { return kind >= 260 && kind <= 267 && kind != 265; }
 
 void by_scanner_of_postgres(const std::string& in, const std::string& out) {
   if (in.contains('\0')) return;
   PgQueryScanResult scanned = pg_query_scan(in.c_str());
   if (!scanned.error) {
-    auto* result = pg_query__scan_result__unpack(
-        nullptr, scanned.pbuf.len, reinterpret_cast<const std::uint8_t*>(scanned.pbuf.data));
+    std::string_view rest(scanned.pbuf.data, scanned.pbuf.len);
     Runs literals;
     std::string others = in;
-    for (std::size_t i = 0; i < result->n_tokens; ++i) {
-      const auto& token = *result->tokens[i];
-      switch (token.token) {
-        case PG_QUERY__TOKEN__SCONST:
-        case PG_QUERY__TOKEN__USCONST:
-        case PG_QUERY__TOKEN__BCONST:
-        case PG_QUERY__TOKEN__XCONST:
-        case PG_QUERY__TOKEN__FCONST:
-        case PG_QUERY__TOKEN__ICONST:
-        case PG_QUERY__TOKEN__PARAM:
-          break;
-        default:
-          continue;
-      }
-      const auto from = static_cast<std::size_t>(token.start);
-      const auto size = static_cast<std::size_t>(token.end - token.start);
-      collect(literals, std::string_view(in).substr(from, size));
-      others.replace(from, size, size, ' ');
+    while (!rest.empty()) {
+      const auto key = varint(rest);
+      const auto value = static_cast<std::size_t>(varint(rest));
+      if (key != (2 << 3 | 2)) continue;
+      const Scanned token = token_of(rest.substr(0, value));
+      rest.remove_prefix(value);
+      if (!is_value(token.kind)) continue;
+      PGW_ASSERT(token.start <= token.end && token.end <= in.size());
+      const auto size = token.end - token.start;
+      collect(literals, std::string_view(in).substr(token.start, size));
+      others.replace(token.start, size, size, ' ');
     }
-    none_survives(in, out, literals, others);
-    pg_query__scan_result__free_unpacked(result, nullptr);
+    none_survives(out, literals, others);
   }
   pg_query_free_scan_result(scanned);
 }

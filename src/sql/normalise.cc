@@ -15,6 +15,7 @@ namespace {
 using Kind = Token::Kind;
 
 constexpr std::size_t kReadMost = 8 * 1024;  // of a text
+constexpr int kRoundsMost = 8;
 constexpr std::string_view kValue = "?";
 constexpr std::string_view kMore = "...";
 constexpr std::string_view kOperator = "+-*/<>=~!@#%^&|`:";
@@ -295,7 +296,17 @@ std::string Writer::joined() const {
 
 }  // namespace
 
-std::string normalise(std::string_view text, bool cut) { return Writer(text, cut).write(); }
+// What one round brings together may be brought further together by another; nearly always the
+// second changes nothing.
+std::string normalise(std::string_view text, bool cut) {
+  std::string out = Writer(text, cut).write();
+  for (int round = 0; round < kRoundsMost; ++round) {
+    std::string again = Writer(out, false).write();
+    if (again == out) return out;
+    out = std::move(again);
+  }
+  return std::string(kMore);
+}
 
 std::uint64_t fingerprint(std::string_view normalised) {
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
