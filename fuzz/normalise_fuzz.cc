@@ -132,7 +132,9 @@ void by_own_lexer(const std::string& in, const std::string& out) {
   std::string others = in;
   sql::Lexer lexer(in);
   for (auto token = lexer.next(); token.kind != sql::Token::Kind::end; token = lexer.next()) {
-    if (token.kind != sql::Token::Kind::string && token.kind != sql::Token::Kind::number) continue;
+    using Kind = sql::Token::Kind;
+    if (token.kind != Kind::string && token.kind != Kind::number && token.kind != Kind::parameter)
+      continue;
     collect(literals, token.text);
     const auto at = static_cast<std::size_t>(token.text.data() - in.data());
     others.replace(at, token.text.size(), token.text.size(), ' ');

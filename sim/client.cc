@@ -78,6 +78,8 @@ void Client::connect() {
   has_key_ = false;
   status_ = 'I';
   between_ = true;
+  lingering_ = false;
+  busy_since_ = run_since_ = block_since_ = sent_ = sent_before_ = sim_.now();
   off_board();
   in_flight_ = 0;
   cancels_out_ = 0;
@@ -186,6 +188,7 @@ void Client::check_parameters() {
 }
 
 void Client::ready(const Message& m) {
+  if (m.type != 'E') sent_before_ = sent_;
   if (m.type == 'S') return on_parameter(m);
   if (m.type == 'A') return on_notification(m);
   if (m.type == 'N' &&
@@ -241,6 +244,7 @@ void Client::on_error(const Message& m, const Reply* wanted) {
       ++plan_.reconnects;
       return;
     }
+    if (limit_passed(code)) return;
     // The pool of the listening server leads elsewhere, or has no room for it any more.
     if (rules_.reloads && code == "08006" && status_ == 'I' &&
         error_field(m.body, 'M').starts_with("the server that listened for this client was lost"))
@@ -257,9 +261,10 @@ void Client::on_error(const Message& m, const Reply* wanted) {
     between_ = model_.status() == 'I';
     return after_reply();
   }
-  const bool cancelled = code == "57014" && cancels_out_ > 0;
+  const bool late = limit_passed(code);
+  const bool cancelled = code == "57014" && (cancels_out_ > 0 || late);
   if ((wanted || model_.in_copy()) && (cancelled || (may_break() && rules_.pooled && of_faults))) {
-    if (cancelled) --cancels_out_;
+    if (cancelled && !late) --cancels_out_;
     model_.interrupted();
     between_ = model_.status() == 'I';
     return after_reply();
@@ -279,7 +284,10 @@ void Client::on_end(const Error& why) {
   // An end is told even to those who do not read, and what they have not read is lost.
   const bool deaf = rules_.reloads && status_ == 'I';  // see on_error(): its listening server
   const bool foreseen = stage_ == Stage::condemned || (paused_ && (model_.ends() || deaf));
-  if (!may_break() && !foreseen) return fail(fmt::format("the connection ended: {}", why.what()));
+  // In the middle of a message no reason can be told.
+  const bool late = limit_passed("57014") || limit_passed("25P04");
+  if (!may_break() && !foreseen && !late)
+    return fail(fmt::format("the connection ended: {}", why.what()));
   again_or_finish();
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/time_limits.h"
 #include "model.h"
 #include "net/loop.h"
 #include "net/timer.h"
@@ -24,8 +25,9 @@ struct Rules {
   bool new_passwords = false;
   const struct Drain* drain = nullptr;
   class Board* board = nullptr;
-  bool reloads = false;  // what listens for a client may end
-  bool warns = false;    // who keeps its server is warned of it
+  bool reloads = false;         // what listens for a client may end
+  bool warns = false;           // who keeps its server is warned of it
+  config::TimeLimits limits{};  // the pooler's
 };
 
 // The pooler's end, if it comes to that.
@@ -55,6 +57,7 @@ struct ClientPlan {
   Duration think_most = 20ms;
   unsigned cancels = 0;  // chances per thousand and step
   unsigned vanishes = 0;
+  unsigned lingers = 0;      // in a transaction until it is ended
   unsigned sleeps = 0;       // pauses its reading
   unsigned leaves_open = 0;  // at the end: leaves without settling its transaction
   unsigned reconnects = 0;
@@ -98,6 +101,10 @@ class Client final : public net::StreamSink {
   void act();
   void send_batch();
   void send(const std::vector<Request>& requests);
+  // client_limits.cc
+  bool limit_passed(std::string_view state) const;
+  bool linger();
+  void note_sent();
   void after_reply();
   void leave();
   void vanish();
@@ -126,6 +133,11 @@ class Client final : public net::StreamSink {
   char status_ = 'I';     // of the last ReadyForQuery
   bool between_ = false;  // nothing but ReadyForQuery or an error has come last: no transaction
   Time busy_since_{};     // when it sent after a time with nothing to wait for
+  Time block_since_{};    // ... outside of a transaction
+  Time run_since_{};      // ... outside of a COPY
+  Time sent_{};           // when it sent last
+  Time sent_before_{};    // ... before it got something last: later bytes may not be there yet
+  bool lingering_ = false;
   std::optional<Prover> prover_;
   Values reported_;
   std::uint32_t pid_ = 0;

@@ -6,6 +6,7 @@ namespace pgw::sim {
 void Client::act() {
   if (stage_ == Stage::waiting) return connect();
   if (stage_ != Stage::ready || sim_.failure()) return;
+  if (plan_.lingers > 0 && linger()) return;
   if (random_.chance(plan_.vanishes)) return vanish();
   const bool idle = model_.idle();
   if (idle) {
@@ -31,7 +32,7 @@ void Client::send_batch() {
 
 void Client::send(const std::vector<Request>& requests) {
   std::string bytes;
-  if (model_.idle()) busy_since_ = sim_.now();
+  note_sent();
   for (const Request& r : requests) {
     tell_board(r);
     std::string one = encode(r);

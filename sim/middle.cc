@@ -88,6 +88,14 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
     for (auto* policy : {&s.on_lock, &s.on_temporary, &s.on_cursor, &s.on_prepare, &s.on_listen,
                          &s.on_setting, &s.on_indelible})
       *policy = "warn";
+  if (plan.limits != config::TimeLimits{}) {
+    s.query_timeout = plan.limits.query;
+    s.transaction_timeout = plan.limits.transaction;
+    s.idle_in_transaction_timeout = plan.limits.idle_in_transaction;
+    s.client_idle_timeout = plan.limits.client_idle;
+    s.leak_threshold = plan.limits.leak;
+    s.slow_statement = plan.limits.slow;
+  }
   config::Database shop;
   shop.name = "shop";
   shop.upstream.host = random.chance(500) ? "10.0.0.1" : "db.example";
@@ -171,6 +179,8 @@ void Middle::check_quiet() {
   for (const auto& [app, numbers] : parts_->pooler->pins())
     for (const auto& reason : numbers.reasons)
       if (reason.pinned != 0) parts_->sim.fail("a server is still counted as pinned");
+  if (!parts_->pooler->leaks().empty())
+    parts_->sim.fail("a client that is gone is told of as a leak");
   const auto counts = parts_->pooler->counts();
   if (counts.clients + counts.logins + counts.leased + counts.waiting == 0) return;
   parts_->sim.fail(fmt::format("the pooler still has {} clients, {} logins, {} leases, {} waiters",

@@ -33,6 +33,7 @@ World::World(std::uint64_t seed, bool direct)
   if (!direct && more_random_.chance(500)) choose_more();
   choose_sessions(seed);
   if (!direct) choose_apps(seed);
+  if (!direct) choose_limits(seed);
 }
 
 World::~World() {
@@ -184,6 +185,25 @@ void World::choose_terms(Random& random) {
   plan.sessions = static_cast<unsigned>(random.chance(400) ? random.between(1, 3) : 0);
 }
 
+// A third of the worlds have time limits, and clients that reach them.
+void World::choose_limits(std::uint64_t seed) {
+  Random random(seed ^ 0xCAFE'71AE'11A1'75ULL);
+  if (!random.chance(330)) return;
+  const auto some = [&](std::size_t least_ms, std::size_t most_ms) {
+    return random.chance(500) ? Duration(1000 * random.between(least_ms, most_ms)) : 0us;
+  };
+  plan.limits = {.query = some(20, 400),
+                 .transaction = some(50, 3000),
+                 .idle_in_transaction = some(30, 2000),
+                 .client_idle = some(300, 5000),
+                 .leak = some(1, 500),
+                 .slow = some(1, 200)};
+  for (ClientPlan& c : plan.clients) {
+    if (random.chance(500)) c.lingers = 30;
+    c.reconnects += 5;
+  }
+}
+
 // One way in and another one on; what the pooler is given must be enough for it.
 void World::choose_logins() {
   Random& random = more_random_;
@@ -281,6 +301,7 @@ void World::build() {
   }
   const Rules rules{plan.faults, !plan.direct,          plan.new_passwords, &drain_,
                     &board_,     !plan.reloads.empty(), plan.warns};
+                    &board_,     !plan.reloads.empty(), plan.limits};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();
@@ -449,6 +470,7 @@ std::string World::summary() const {
       plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
       plan.drain ? ", drain" : "",
       plan.apps.empty() ? "" : fmt::format(", {} apps", plan.apps.size()));
+      plan.drain ? ", drain" : "", plan.limits == config::TimeLimits{} ? "" : ", time limits");
 }
 
 }  // namespace pgw::sim

@@ -84,6 +84,7 @@ class World {
     unsigned sessions = 0;      // of one database; 0: no limit
     bool session_lend = false;  // clients of session ports are served like others
     Duration patience = 10s;
+    config::TimeLimits limits;
   };
   Plan plan;
 
@@ -94,6 +95,7 @@ class World {
   void choose_sessions(std::uint64_t seed);
   void choose_apps(std::uint64_t seed);
   void choose_terms(Random& random);
+  void choose_limits(std::uint64_t seed);
   std::vector<std::string> users() const;
   void set_limits();
   void reload();

@@ -164,18 +164,23 @@ void Writer::value() {
 void Writer::number(const Token& token) {
   const char* const end = rest_.data() + rest_.size();
   const char* at = token.text.data() + token.text.size();
-  const auto part = [](char c) {
-    return (c >= '0' && c <= '9') || (lowered(c) >= 'a' && lowered(c) <= 'z') || c == '_' ||
-           c == '.' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
+  const auto letter = [](char c) {
+    return (lowered(c) >= 'a' && lowered(c) <= 'z') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
   };
+  bool letters = false;
   while (at < end) {
     const bool exponent = (*at == '+' || *at == '-') && lowered(at[-1]) == 'e' && at + 1 < end &&
                           at[1] >= '0' && at[1] <= '9';
-    if (!part(*at) && !exponent) break;
+    const bool digit = *at >= '0' && *at <= '9';
+    if (!letter(*at) && !digit && *at != '.' && !exponent) break;
+    letters |= letter(*at);
     ++at;
   }
   lexer_ = Lexer(std::string_view(at, static_cast<std::size_t>(end - at)));
   value();
+  // Of a name behind the number, or of a string: versions of PostgreSQL differ.
+  if (letters && at < end && *at == '$') cut_ = over_ = true;
 }
 
 // Signs that stand together are one operator; a sign at its end may be a number's.

@@ -66,6 +66,8 @@ TEST(Normalise, WhatIsNotCertainIsLeftOut) {
   EXPECT_EQ(normalise("select '\\d+' from t"), "select ? from t");
   EXPECT_EQ(normalise("insert into t values (1), ('x\\', ' secret ') returning x"),
             "insert into t values (?)...");
+  EXPECT_EQ(normalise("select 1$$secret$$, 2$q$more$q$"), "select ?");
+  EXPECT_EQ(normalise("select 1abc$x$ 'sec$x$ret'"), "select ?...");
   EXPECT_EQ(normalise("select 1, 'sec", true), "select ?, ?...");
 }
 
