@@ -12,7 +12,9 @@ void Client::note_sent() {
   if (model_.idle()) {
     busy_since_ = now;
     if (!model_.in_copy()) run_since_ = now;
-    if (status_ == 'I' && !model_.in_copy()) block_since_ = now;
+    const bool outside = status_ == 'I' && model_.status() == 'I' && !model_.in_copy() &&
+                         !model_.pipeline_open() && !model_.skipping();
+    if (outside) block_since_ = now;
   }
   sent_ = now;
 }

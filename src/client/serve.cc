@@ -24,6 +24,11 @@ constexpr std::size_t kOwedInGroupMax = 1'000'000;  // messages without a Sync
 constexpr std::uint16_t kGroupsPerLease =
     64;  // then a client with others behind it must queue again
 
+// Outside of one. Close, Sync and Flush do not.
+bool begins_transaction(char tag) {
+  return tag == 'Q' || tag == 'P' || tag == 'B' || tag == 'D' || tag == 'E' || tag == 'F';
+}
+
 }  // namespace
 
 void Client::on_bytes(Bytes bytes) {
@@ -179,6 +184,8 @@ Client::Step Client::open(const Frame& frame) {
     if (step != Step::keep) return step;
   }
   if (at_rest) server_->watch.begin_run(worker_.loop().now());
+  if (server_->watch.block == Time{} && begins_transaction(frame.tag))
+    server_->watch.block = worker_.loop().now();
   if (server_->pipeline().size() > kOwedInGroupMax)
     return end_with(Error(Code::too_large,
                           fmt::format("more than {} messages without a Sync", kOwedInGroupMax)));

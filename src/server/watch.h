@@ -79,7 +79,6 @@ struct Watch {
     run = now;
     first = {};
     cancelled = false;
-    if (block == Time{}) block = now;
   }
   // A ReadyForQuery has come. `more`: further messages are owed an answer.
   void end_run(Time now, bool in_transaction, bool more) {
