@@ -85,7 +85,7 @@ class Peer:
 
 
 class Pgweir(Peer):
-    def __init__(self, pg, loop="io_uring", pool_size=10, auth="trust", databases=None, max_clients=20000, top=None):
+    def __init__(self, pg, loop="io_uring", pool_size=10, auth="trust", databases=None, max_clients=20000, top=None, apps=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pgweir-bench-"))
         self.port = free_port()
         upstream = {"url": f"postgresql://{USER}@127.0.0.1:{pg.port}/postgres", "pool_size": pool_size,
@@ -96,7 +96,7 @@ class Pgweir(Peer):
             {"workers": 1, "loop": loop, "http": "", "max_clients": max_clients, "log_level": "warning",
              "login_timeout": "5min", **(top or {})}, [(f"127.0.0.1:{self.port}", "transaction")],
             {"method": auth, **({"file": "users.txt"} if auth != "trust" else {})},
-            {"postgres": upstream, **{name: upstream for name in databases or ()}}))
+            {"postgres": upstream, **{name: upstream for name in databases or ()}}, {"apps": apps or {}}))
         super().__init__(pg, f"pgweir, {loop}", [BINARY, "serve", "--config", config])
 
 

@@ -300,8 +300,7 @@ void World::build() {
     middle_ = std::make_unique<Middle>(sim_, network_, offload_, resolver_, plan);
   }
   const Rules rules{plan.faults, !plan.direct,          plan.new_passwords, &drain_,
-                    &board_,     !plan.reloads.empty(), plan.warns};
-                    &board_,     !plan.reloads.empty(), plan.limits};
+                    &board_,     !plan.reloads.empty(), plan.warns,         plan.limits};
   for (const ClientPlan& c : plan.clients) {
     clients_.push_back(std::make_unique<Client>(client_loop_, c, rules, random_.fork()));
     clients_.back()->start();
@@ -461,16 +460,14 @@ Verdict World::run() {
 std::string World::summary() const {
   return fmt::format(
       "{} clients, {} replicas, {} hostile, pool {}+{}, {} more databases, {} users, {} "
-      "workers{}{}{}, {} "
-      "restarts, "
-      "{} kills, {} reloads{}{}{}",
+      "workers{}{}{}, {} restarts, {} kills, {} reloads{}{}{}{}",
       plan.clients.size(), plan.replicas.size(), plan.hostile, plan.pool_size, plan.overflow,
       plan.more.size(), users().size(), plan.workers, plan.faults ? ", faults" : "",
       plan.vanishing ? ", vanishing" : "", plan.cancelling ? ", cancels" : "", plan.restarts,
       plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
       plan.drain ? ", drain" : "",
-      plan.apps.empty() ? "" : fmt::format(", {} apps", plan.apps.size()));
-      plan.drain ? ", drain" : "", plan.limits == config::TimeLimits{} ? "" : ", time limits");
+      plan.apps.empty() ? "" : fmt::format(", {} apps", plan.apps.size()),
+      plan.limits == config::TimeLimits{} ? "" : ", time limits");
 }
 
 }  // namespace pgw::sim

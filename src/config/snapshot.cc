@@ -155,11 +155,11 @@ std::string Snapshot::source_of(std::string_view setting, const Database& databa
     return std::ranges::find(rows, row) == rows.end() ? sections.end() : found;
   };
   if (const auto found = given(apps, app); found != apps.end())
-    return fmt::format("[apps.\"{}\"]", found->first);
+    return section_text("apps", found->first);
   if (const auto found = given(users, user); found != users.end())
-    return fmt::format("[users.\"{}\"]", found->first);
+    return section_text("users", found->first);
   if (row && !same(*row, database.settings, settings))
-    return fmt::format("[databases.\"{}\"]", database.name);
+    return section_text("databases", database.name);
   return "the top of the file";
 }
 

@@ -107,7 +107,7 @@ struct Snapshot {
   // none, the one to write.
   std::string app_section(std::string_view app) const;
   std::string user_section(std::string_view user) const;
-  // Where the value of this setting comes from there, for people: "[apps.\"web\"]", "the top of the
+  // Where the value of this setting comes from there, for people: "[apps.web]", "the top of the
   // file". A value that a database repeats is the top's.
   std::string source_of(std::string_view setting, const Database& database, std::string_view user,
                         std::string_view app) const;

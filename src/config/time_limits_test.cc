@@ -56,9 +56,9 @@ TEST(TimeLimits, WhereAValueComesFrom) {
   const auto source = [&](std::string_view setting, std::string_view user, std::string_view app) {
     return (*snapshot)->source_of(setting, *(*snapshot)->find("shop"), user, app);
   };
-  EXPECT_EQ(source("query_timeout", "bob", "web"), "[apps.\"web\"]");
-  EXPECT_EQ(source("query_timeout", "bob", "other"), "[users.\"bob\"]");
-  EXPECT_EQ(source("query_timeout", "eve", "other"), "[databases.\"shop\"]");
+  EXPECT_EQ(source("query_timeout", "bob", "web"), "[apps.web]");
+  EXPECT_EQ(source("query_timeout", "bob", "other"), "[users.bob]");
+  EXPECT_EQ(source("query_timeout", "eve", "other"), "[databases.shop]");
   EXPECT_EQ(source("slow_statement", "eve", "other"), "[users.\"*\"]");
   EXPECT_EQ(source("leak_threshold", "eve", "other"), "the top of the file");
 }
