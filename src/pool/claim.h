@@ -1,0 +1,30 @@
+// Why a pool should get the next place that becomes free on a host: what its best waiter can say
+// for itself. Pure.
+#pragma once
+#include "base/time.h"
+
+namespace pgw::pool {
+
+struct Claim {
+  Time waits_since{};       // of that waiter
+  bool below_min = false;   // its app has less than it is guaranteed
+  bool background = false;  // ... and what only background work waits for comes last
+};
+
+// Whether `a` goes before `b`. Among equals the longer wait does.
+inline bool better(const Claim& a, const Claim& b) {
+  if (a.below_min != b.below_min) return a.below_min;
+  if (a.background != b.background) return b.background;
+  return a.waits_since < b.waits_since;
+}
+
+// Whether a server that could serve `own` at once is to be closed for the sake of `other`. That
+// costs a connect, so a wait that is only a little longer is not enough: pools that wait equally
+// long would take servers from each other all the time.
+inline bool outranks(const Claim& other, const Claim& own, Duration margin) {
+  if (other.below_min != own.below_min) return other.below_min;
+  if (other.background != own.background) return own.background;
+  return other.waits_since + margin <= own.waits_since;
+}
+
+}  // namespace pgw::pool
