@@ -159,7 +159,7 @@ void Backend::startup(Reader& in) {
     put('v', body.take());
   }
   if (postgres_.starting()) return refuse("57P03", "the database system is starting up");
-  if (postgres_.full()) return refuse("53300", "sorry, too many clients already");
+  if (!replication_ && postgres_.full()) return refuse("53300", "sorry, too many clients already");
   switch (postgres_.options().ask) {
     case Ask::trust:
       return welcome();
@@ -252,6 +252,7 @@ void Backend::check_password(const Message& message) {
 }
 
 void Backend::welcome() {
+  if (!replication_ && postgres_.full()) return refuse("53300", "sorry, too many clients already");
   stage_ = Stage::ready;
   put('R', Body().u32(0).take());
   const auto report = [&](std::string_view name, std::string_view value) {

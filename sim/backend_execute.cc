@@ -93,6 +93,7 @@ std::vector<Column> Backend::columns(const Statement& s, int format) const {
     case Kind::state:
       return {{"kind", format}, {"name", format}, {"value", format}};
     case Kind::inspect:
+    case Kind::numbers:
       return {{"?column?", format}, {"name", format}, {"setting", format}};
     case Kind::survey:
       return {{"?column?", format},

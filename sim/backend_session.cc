@@ -117,6 +117,9 @@ Backend::Rows Backend::session_rows(const Statement& s, Activity& a) {
       return inspection(s);
     case Kind::survey:
       return survey(s);
+    case Kind::numbers:
+      if (block_ != 'I') sim_.fail(fmt::format("pg{}: counted inside a transaction", pid_));
+      return postgres_.numbers();
     default:
       return {{""}};
   }

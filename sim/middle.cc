@@ -56,6 +56,23 @@ config::Overlay overlay(const World::Plan::App& app) {
   return out;
 }
 
+void add_budget(const World::Plan::Budget& budget, config::Snapshot& out) {
+  const auto overlay = [](unsigned most) {
+    config::Overlay made;
+    made.values.max_connections = most;
+    made.given = {config::find_row("max_connections")};
+    return made;
+  };
+  out.settings.reserve = budget.reserve;
+  out.settings.host_interval = budget.interval;
+  out.hosts["10.0.0.1:5432"] = overlay(budget.host);
+  for (const auto& [user, most] : budget.users) out.users[user] = overlay(most);
+  for (auto& [name, database] : out.databases) {
+    database.upstream.host = "10.0.0.1";  // one host is one budget
+    database.settings.max_connections = budget.databases.at(name);
+  }
+}
+
 config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random) {
   config::Snapshot out;
   out.listen = {{"127.0.0.1:6432", config::Mode::session},
@@ -66,6 +83,7 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
       out.auth.users.emplace_back(
           user, plan.verifiers ? scram_text(scram_secret(user, password)) : password);
   config::Settings& s = out.settings;
+  s.host_interval = 0s;
   s.pool_size = plan.pool_size;
   s.max_overflow = plan.overflow;
   s.pool_timeout = plan.faults ? span(random, 500ms, 20s) : Duration(3h);
@@ -108,6 +126,7 @@ config::SnapshotPtr snapshot(const World::Plan& plan, bool other, Random& random
     next.settings.pool_size = one.pool_size;
     next.settings.max_overflow = one.overflow;
   }
+  if (plan.budget.any) add_budget(plan.budget, out);
   return std::make_shared<const config::Snapshot>(std::move(out));
 }
 

@@ -68,12 +68,10 @@ void Postgres::set_limit(const std::string& database, unsigned most) {
 }
 
 void Postgres::logged_in(Backend& backend) {
-  unsigned limit = 0;
+  check_budgets();
   const auto limits = limits_.find(backend.database());
   if (limits == limits_.end() || backend.is_replication()) return;  // counted apart by PostgreSQL
-  for (const Limit& one : limits->second)
-    if (one.until == Time::max() || one.until + kGrace > sim().now())
-      limit = std::max(limit, one.most);
+  const unsigned limit = most(limits->second);
   unsigned n = 0;
   for (const auto& [pid, other] : backends_) {
     if (other->is_session() && !other->is_replication() && !other->holder_left() &&
@@ -86,15 +84,57 @@ void Postgres::logged_in(Backend& backend) {
   }
 }
 
+void Postgres::set_budget(const std::string& database, const std::string& user, unsigned most) {
+  auto& limits = budgets_[{database, user}];
+  if (!limits.empty()) limits.back().until = sim().now();
+  limits.push_back({most == 0 ? ~0u : most});
+}
+
+unsigned Postgres::most(const Limits& limits) {
+  unsigned out = 0;
+  for (const Limit& one : limits)
+    if (one.until == Time::max() || one.until + kGrace > sim().now()) out = std::max(out, one.most);
+  return out;
+}
+
+void Postgres::check_budgets() {
+  for (const auto& [key, limits] : budgets_) {
+    const auto& [database, user] = key;
+    const bool all = database.empty() && user.empty();
+    unsigned n = 0;
+    for (const auto& [pid, one] : backends_) {
+      if (one->holder_left()) continue;
+      n += all || (one->is_session() && !one->is_replication() &&
+                   (database.empty() || one->database() == database) &&
+                   (user.empty() || one->user() == user));
+    }
+    if (n > most(limits))
+      sim().fail(
+          fmt::format("{} connections of database \"{}\", user \"{}\"; the budget is {}:\n{}", n,
+                      database, user, most(limits), describe()));
+  }
+}
+
+std::vector<std::vector<std::optional<std::string>>> Postgres::numbers() const {
+  std::vector<std::vector<std::optional<std::string>>> rows{
+      {"setting", "max_connections", std::to_string(options_.max_connections)},
+      {"setting", "superuser_reserved_connections", "0"}};
+  for (const auto& [pid, one] : backends_)
+    if (one->is_session()) rows.push_back({"backend", "", std::to_string(pid)});
+  return rows;
+}
+
 bool Postgres::full() const {
-  const auto sessions =
-      std::ranges::count_if(backends_, [](const auto& b) { return b.second->is_session(); });
+  const auto sessions = std::ranges::count_if(backends_, [](const auto& b) {
+    return b.second->is_session() && !b.second->is_replication();  // those have max_wal_senders
+  });
   return static_cast<std::size_t>(sessions) >= options_.max_connections;
 }
 
 void Postgres::on_accept(std::unique_ptr<net::Stream> stream) {
   const int pid = next_pid_++;
   backends_[pid] = std::make_unique<Backend>(*this, std::move(stream), pid);
+  check_budgets();
 }
 
 }  // namespace pgw::sim

@@ -43,6 +43,11 @@ class Postgres final : public net::ListenSink {
   // for kGrace.
   void set_limit(const std::string& database, unsigned most);
 
+  // At most this many connections in all, whatever they are for (empty names), or sessions of this
+  // database, or of this user; as set_limit(). 0: any number.
+  void set_budget(const std::string& database, const std::string& user, unsigned most);
+  void allow(unsigned connections) { options_.max_connections = connections; }
+
   std::size_t backends() const { return backends_.size(); }
   std::size_t in_transaction() const;
   std::string describe() const;
@@ -55,6 +60,8 @@ class Postgres final : public net::ListenSink {
   const Options& options() const { return options_; }
   bool starting() const { return starting_; }
   bool full() const;
+  std::vector<std::vector<std::optional<std::string>>> numbers()
+      const;  // of its connections, for pgweir
   SimLoop& loop() { return loop_; }
   Simulation& sim() { return loop_.simulation(); }
   std::map<std::string, int> tables;  // number of columns added, by name
@@ -89,6 +96,10 @@ class Postgres final : public net::ListenSink {
     unsigned most;
     Time until = Time::max();  // since when another holds
   };
+  using Limits = std::vector<Limit>;
+  unsigned most(const Limits& limits);
+  void check_budgets();
+  std::map<std::pair<std::string, std::string>, Limits> budgets_;  // by database and user
   static constexpr Duration kGrace = 12s;             // longer than connecting may take
   std::map<std::string, std::vector<Limit>> limits_;  // by database
   struct Lock {

@@ -79,6 +79,7 @@ bool returns_rows(Kind kind) {
     case Kind::state:
     case Kind::inspect:
     case Kind::survey:
+    case Kind::numbers:
       return true;
     default:
       return false;

@@ -77,6 +77,7 @@ enum class Kind : std::uint8_t {
   state,    // all that the session holds, as a client sees it
   inspect,  // the pooler asks what the session holds
   survey,   // ... and which functions may leave something
+  numbers,  // ... and how many connections there are
 };
 
 struct Assignment {

@@ -156,6 +156,7 @@ std::string render_session(const Statement& s) {
 namespace {
 
 constexpr std::string_view kInspection = "/* pgweir: what is in this session? */";
+constexpr std::string_view kNumbers = "/* pgweir: how many connections are there? */";
 constexpr std::string_view kSurvey = "/* pgweir: what may functions leave in a session? */";
 constexpr std::string_view kRefill = "/* pgweir: refill */";
 
@@ -267,6 +268,7 @@ std::optional<Statement> parse_inspection(std::string_view text) {
     const bool marks = text.find("'mark'") != std::string_view::npos;
     return Statement{Kind::survey, "", reads ? "read" : marks ? "mark" : "reach"};
   }
+  if (text.starts_with(kNumbers)) return Statement{Kind::numbers};
   if (!text.starts_with(kInspection)) return std::nullopt;
   Statement out{Kind::inspect};
   const std::size_t from = text.find("ARRAY[");

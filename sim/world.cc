@@ -20,6 +20,7 @@ constexpr std::uint64_t kSteps = 8'000'000;        // more is a livelock
 World::World(std::uint64_t seed, bool direct)
     : sim_(seed),
       random_(sim_.random.fork()),
+      budget_random_(seed ^ 0xB0D6'E75E'ED00'0001ULL),
       more_random_(seed ^ 0x5EED'5EED'5EED'5EEDULL),
       app_random_(seed ^ 0xA995'A995'A995'0001ULL),
       network_(sim_),
@@ -34,6 +35,8 @@ World::World(std::uint64_t seed, bool direct)
   choose_sessions(seed);
   if (!direct) choose_apps(seed);
   if (!direct) choose_limits(seed);
+  plan.budget.any = !direct && budget_random_.chance(500);
+  choose_budget();
 }
 
 World::~World() {
@@ -204,6 +207,27 @@ void World::choose_limits(std::uint64_t seed) {
   }
 }
 
+// Drawn again by each reload.
+void World::choose_budget() {
+  if (!plan.budget.any) return;
+  Random& random = budget_random_;
+  Plan::Budget& b = plan.budget;
+  unsigned pools = plan.pool_size + plan.overflow;
+  for (const Plan::Database& one : plan.more) pools += one.pool_size + one.overflow;
+  pools *= static_cast<unsigned>(users().size());
+  const auto upto = [&](unsigned most) { return static_cast<unsigned>(random.between(1, most)); };
+  b.reserve = upto(2);
+  b.host = random.chance(700) ? b.reserve + upto(random.chance(500) ? 3 : pools) : 0;
+  b.databases["shop"] = random.chance(300) ? upto(4) : 0;
+  for (const Plan::Database& one : plan.more)
+    b.databases[one.name] = random.chance(300) ? upto(4) : 0;
+  for (const std::string& user : users()) b.users[user] = random.chance(300) ? upto(4) : 0;
+  b.postgres = random.chance(300) ? upto(b.host != 0 ? b.host + 1 : pools) : 1000;
+  // What PostgreSQL has must be known, or the last place may go to one who listens.
+  const bool asked = b.postgres < 1000 || random.chance(700);
+  b.interval = asked ? Duration(random.between(100'000, 5'000'000)) : 0us;
+}
+
 // One way in and another one on; what the pooler is given must be enough for it.
 void World::choose_logins() {
   Random& random = more_random_;
@@ -289,7 +313,7 @@ void World::build() {
   Postgres::Options options;
   options.ask = plan.ask;
   options.passwords = plan.passwords;
-  options.max_connections = 1000;
+  options.max_connections = plan.budget.postgres;
   postgres_ = std::make_unique<Postgres>(server_loop_, options);
   postgres_->queued = [this](const std::string& database, const std::string& payload) {
     board_.queued(database, payload);
@@ -321,6 +345,11 @@ void World::set_limits() {
   postgres_->set_limit("shop", plan.pool_size + plan.overflow);
   for (const Plan::Database& one : plan.more)
     postgres_->set_limit(one.name, one.pool_size + one.overflow);
+  if (!plan.budget.any) return;
+  postgres_->allow(plan.budget.postgres);
+  postgres_->set_budget("", "", plan.budget.host);
+  for (const auto& [name, most] : plan.budget.databases) postgres_->set_budget(name, "", most);
+  for (const auto& [name, most] : plan.budget.users) postgres_->set_budget("", name, most);
 }
 
 // Other sizes, other time limits (middle.cc draws those), sometimes another password for everybody.
@@ -332,6 +361,7 @@ void World::reload() {
   };
   resize(plan.pool_size, plan.overflow);
   for (Plan::Database& one : plan.more) resize(one.pool_size, one.overflow);
+  choose_budget();
   sim_.trace("world: reload, pool {}+{}", plan.pool_size, plan.overflow);
   set_limits();
   if (!plan.apps.empty()) {
@@ -460,14 +490,17 @@ Verdict World::run() {
 std::string World::summary() const {
   return fmt::format(
       "{} clients, {} replicas, {} hostile, pool {}+{}, {} more databases, {} users, {} "
-      "workers{}{}{}, {} restarts, {} kills, {} reloads{}{}{}{}",
+      "workers{}{}{}, {} restarts, {} kills, {} reloads{}{}{}{}{}",
       plan.clients.size(), plan.replicas.size(), plan.hostile, plan.pool_size, plan.overflow,
       plan.more.size(), users().size(), plan.workers, plan.faults ? ", faults" : "",
       plan.vanishing ? ", vanishing" : "", plan.cancelling ? ", cancels" : "", plan.restarts,
       plan.kills, plan.reloads.size(), plan.new_passwords ? ", new passwords" : "",
       plan.drain ? ", drain" : "",
       plan.apps.empty() ? "" : fmt::format(", {} apps", plan.apps.size()),
-      plan.limits == config::TimeLimits{} ? "" : ", time limits");
+      plan.limits == config::TimeLimits{} ? "" : ", time limits",
+      plan.budget.any ? fmt::format(", budget of {} at host, postgres {}", plan.budget.host,
+                                    plan.budget.postgres)
+                      : "");
 }
 
 }  // namespace pgw::sim

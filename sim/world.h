@@ -85,12 +85,23 @@ class World {
     bool session_lend = false;  // clients of session ports are served like others
     Duration patience = 10s;
     config::TimeLimits limits;
+    // Over several pools; 0: none.
+    struct Budget {
+      bool any = false;
+      unsigned host = 0;
+      unsigned reserve = 1;
+      Duration interval{};  // between PostgreSQL's own numbers
+      std::map<std::string, unsigned> databases;
+      std::map<std::string, unsigned> users;
+      unsigned postgres = 1000;  // its own max_connections
+    } budget;
   };
   Plan plan;
 
  private:
   void choose();
   void choose_more();
+  void choose_budget();
   void choose_logins();
   void choose_sessions(std::uint64_t seed);
   void choose_apps(std::uint64_t seed);
@@ -113,6 +124,7 @@ class World {
 
   Simulation sim_;
   Random random_;
+  Random budget_random_;
   Random more_random_;  // for what came later: seeds from before keep most of their meaning
   Random app_random_;
   Time terms_since_{};                    // what apps may have is what it is since then

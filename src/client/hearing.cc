@@ -77,6 +77,8 @@ void Client::share_listening() {
   server::Hearer& self = *this;
   if (!home.running()) {
     if (ignored_ != 0) return;  // nobody would clean that away
+    // It would take the last place from those who do not listen.
+    if (!server_->seat.settle_down()) return;
     pin(0);
     server::Server& server = part();
     home.adopt(server, h.channels);

@@ -32,6 +32,7 @@ Pooler::Pooler(Rules rules, Machine machine)
   std::ranges::copy(seed, shared_.process_secret.begin());
   make_verifiers(rules_, nullptr);
   shared_.apps.prepare(static_cast<unsigned>(machine_.loops.size()), rules_.snapshot);
+  shared_.budgets.configure(rules_.snapshot);
   for (unsigned i = 0; i < machine_.loops.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(i, shared_, rules_, *machine_.loops[i],
                                                 *machine_.offload, *machine_.resolver,
@@ -87,6 +88,7 @@ void Pooler::reload(Rules rules) {
   make_verifiers(rules, rules_.verifiers.get());
   rules_ = rules;
   shared_.apps.configure(rules_.snapshot);
+  shared_.budgets.configure(rules_.snapshot);
   for (auto& worker : workers_)
     worker->loop().post(
         [&worker = *worker, rules]() mutable { worker.configure(std::move(rules)); });

@@ -49,6 +49,8 @@ class Pooler {
   // thread.
   std::vector<Leak> leaks() const;
   std::vector<SlowStatement> slow() const;
+  // PostgreSQL hosts, their limits and who has their connections. Any thread.
+  std::map<std::string, server::Budgets::Report> hosts() const { return shared_.budgets.hosts(); }
   // By the names that the configuration has. Any thread.
   std::map<std::string, server::Contacts::Contact> contacts() const {
     return shared_.contacts.all();

@@ -26,8 +26,9 @@ Worker::Worker(unsigned index, Shared& shared, Rules rules, net::Loop& loop, net
       rules_(std::move(rules)),
       statements_(fmt::format("pgweir_{:x}_", index)),
       graveyard_(loop),
-      context_{loop,       offload,         resolver,       random,      gauges_, statements_,
-               graveyard_, shared.contacts, shared.schemas, shared.apps, index},
+      context_{loop,           offload,     resolver,       random,
+               gauges_,        statements_, graveyard_,     shared.contacts,
+               shared.schemas, shared.apps, shared.budgets, index},
       sweep_timer_([](void* self) { static_cast<Worker*>(self)->sweep(); }, this) {
   count_configured_apps();
 }

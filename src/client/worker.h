@@ -36,6 +36,7 @@ struct Shared {
   server::Contacts contacts;
   server::Schemas schemas;
   server::Apps apps;
+  server::Budgets budgets;
 };
 
 class Worker {

@@ -52,6 +52,7 @@ class Reader {
   void read_overlay(std::string_view name, const toml::table& table, std::string_view section,
                     Overlays& into);
   void read_url(Database& database, const toml::node& node, bool has_timeout);
+  void read_hosts(const toml::node& node);
   void unknown(const toml::key& key, std::string_view section);
   // The text of a node, or a problem.
   std::optional<std::string> text_of(const toml::node& node, std::string_view name,
@@ -90,6 +91,7 @@ std::uint8_t scope_of(std::string_view section) {
   if (section.empty()) return GLOBAL;
   if (section == "databases") return DATABASE;
   if (section == "users") return USER;
+  if (section == "hosts") return HOST;
   return section == "apps" ? APP : 0;
 }
 
@@ -105,7 +107,8 @@ std::string places_of(const Row& row) {
       {GLOBAL, "at the top of the file"},
       {DATABASE, "in [databases.NAME]"},
       {USER, "in [users.NAME]"},
-      {APP, "in [apps.NAME]"}};
+      {APP, "in [apps.NAME]"},
+      {HOST, "in [hosts.\"HOST:PORT\"]"}};
   std::vector<std::string_view> places;
   for (const auto& [scope, place] : kPlaces)
     if ((row.scopes & scope) != 0) places.push_back(place);
@@ -151,6 +154,11 @@ void Reader::read_top(const toml::table& top) {
       read_overlays(node, "users", snapshot_->users);
     else if (key == "apps")
       read_overlays(node, "apps", snapshot_->apps);
+    else if (key == "hosts")
+      read_hosts(node);
+    else if (const Row* row = find_row(key.str()))
+      wrong(key.source(), "{} is not a setting of everything; expected it {}", row->name,
+            places_of(*row));
     else
       unknown(key, "");
   }
@@ -381,6 +389,29 @@ void Reader::read_overlay(std::string_view name, const toml::table& table, std::
   into.insert_or_assign(std::string(name), std::move(overlay));
 }
 
+// By host and port as databases' URLs have them; without a port it is 5432.
+void Reader::read_hosts(const toml::node& node) {
+  Overlays read;
+  read_overlays(node, "hosts", read);
+  for (auto& [name, overlay] : read) {
+    const auto colon = name.rfind(':');
+    const bool port = colon != std::string::npos && colon + 1 > name.rfind(']') + 1 &&
+                      name.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+    std::string place = name == "*" || port ? name : name + ":5432";
+    const Settings& own = overlay.values;
+    Settings here = snapshot_->settings;
+    overlay.apply(here);
+    if (own.max_connections != 0 && own.max_connections <= here.reserve)
+      wrong(
+          node.source(),
+          "hosts.\"{}\": max_connections {} leaves nothing for servers beside reserve {}; expected "
+          "at least {}",
+          name, own.max_connections, here.reserve, here.reserve + 1);
+    if (!snapshot_->hosts.emplace(std::move(place), std::move(overlay)).second)
+      wrong(node.source(), "hosts.\"{}\" is in the file twice, with and without its port", name);
+  }
+}
+
 void Reader::unknown(const toml::key& key, std::string_view section) {
   const std::string_view name = key.str();
   std::vector<std::string_view> here;
@@ -397,7 +428,8 @@ void Reader::unknown(const toml::key& key, std::string_view section) {
     else if (known.name == name)
       elsewhere = fmt::format("{} in {}", name, header(known.section));
   }
-  if (section.empty()) here.insert(here.end(), {"listen", "auth", "databases", "users", "apps"});
+  if (section.empty())
+    here.insert(here.end(), {"listen", "auth", "databases", "users", "apps", "hosts"});
   const auto near = nearest(name, here);
   const std::string meant = near.empty() || !elsewhere.empty() ? elsewhere : std::string(near);
   wrong(key.source(), "unknown key \"{}\"{}{}", name,

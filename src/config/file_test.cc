@@ -391,7 +391,7 @@ TEST(Apps, WarnsOfPromisesThatCannotBeKept) {
 
 TEST(Apps, WhatIsWrongInThem) {
   EXPECT_EQ(problem("min = 3\n" + kAny),
-            "f:1:1: unknown key \"min\"; did you mean min in [apps.NAME]?");
+            "f:1:1: min is not a setting of everything; expected it in [apps.NAME]");
   EXPECT_EQ(problem(kAny + "[apps.a]\nmax_overflow = 3\n"),
             "f:4:16: max_overflow of an app is beyond its pool_size; expected that, too");
   EXPECT_EQ(problem(kAny + "[apps.a]\nweight = 0\n"),
@@ -418,6 +418,45 @@ TEST(Scopes, WhatIsWrongInThem) {
             "f:1:15: apps.worker is an integer; expected [apps.worker] with settings");
   EXPECT_EQ(problem(kAny + "[users.\"\"]\n"), "f:3:8: a user has a name, or is \"*\"");
   EXPECT_EQ(problem(kAny + "[user.a]\n"), "f:3:2: unknown key \"user\"; did you mean users?");
+}
+
+TEST(File, HostsHaveLimitsOfTheirOwn) {
+  const auto snapshot = good("reserve = 2\n" + kAny +
+                             "max_connections = 9\n"
+                             "[hosts.h]\nmax_connections = 60\nhost_red = 90\n"
+                             "[hosts.\"[::1]:5433\"]\nmax_connections = 15\nreserve = 3\n"
+                             "[hosts.\"*\"]\nmax_connections = 30\n"
+                             "[users.app]\nmax_connections = 7\n");
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(snapshot->find("shop")->settings.max_connections, 9u);
+  EXPECT_EQ(snapshot->host_settings("h:5432").max_connections, 60u);
+  EXPECT_EQ(snapshot->host_settings("h:5432").host_red, 90u);
+  EXPECT_EQ(snapshot->host_settings("h:5432").reserve, 2u);
+  Upstream v6;
+  v6.host = "::1";
+  v6.port = 5433;
+  EXPECT_EQ(snapshot->host_settings(place_of(v6)).reserve, 3u);
+  EXPECT_EQ(snapshot->host_settings("h:5433").max_connections, 30u);
+  EXPECT_EQ(snapshot->user_connections("app"), 7u);
+  EXPECT_EQ(snapshot->user_connections("other"), 0u);
+  const auto said = warnings(*snapshot);
+  EXPECT_TRUE(std::ranges::any_of(said, [](const auto& line) {
+    return line.starts_with("[hosts.\"[::1]:5433\"]: no database's url leads there");
+  }));
+}
+
+TEST(File, HostsThatCannotBe) {
+  EXPECT_EQ(problem(kAny + "[hosts.h]\nmax_connections = 1\n"),
+            "f:3:1: hosts.\"h\": max_connections 1 leaves nothing for servers beside reserve 1; "
+            "expected at least 2");
+  EXPECT_EQ(problem(kAny + "[hosts.h]\nmax_connections = 9\n[hosts.\"h:5432\"]\n"),
+            "f:3:1: hosts.\"h:5432\" is in the file twice, with and without its port");
+  EXPECT_EQ(problem("max_connections = 5\n" + kAny),
+            "f:1:1: max_connections is not a setting of everything; expected it in "
+            "[databases.NAME], in [users.NAME] or in [hosts.\"HOST:PORT\"]");
+  EXPECT_EQ(problem(kAny + "[hosts.h]\npool_size = 5\n"),
+            "f:4:1: pool_size is not a setting of one host; expected it at the top of the file, in "
+            "[databases.NAME] or in [apps.NAME]");
 }
 
 }  // namespace

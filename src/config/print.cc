@@ -50,7 +50,7 @@ std::string bounds(const Row& row) {
 
 std::string scopes(const Row& row) {
   static constexpr std::pair<Scope, std::string_view> kNames[] = {
-      {GLOBAL, "global"}, {DATABASE, "database"}, {USER, "user"}, {APP, "app"}};
+      {GLOBAL, "global"}, {DATABASE, "database"}, {USER, "user"}, {APP, "app"}, {HOST, "host"}};
   std::string out;
   for (const auto& [scope, name] : kNames)
     if ((row.scopes & scope) != 0) out += (out.empty() ? "" : ", ") + std::string(name);
@@ -120,7 +120,8 @@ std::string print_settings() {
       "in\n"
       "# [users.NAME], of scope app in [apps.NAME] (the client's application_name). The app's "
       "wins\n"
-      "# over the user's, that over the database's. NAME \"*\": every one without a section.\n\n";
+      "# over the user's, that over the database's. NAME \"*\": every one without a section.\n"
+      "# Scope host: in [hosts.\"HOST:PORT\"], as the databases' URLs have them.\n\n";
   for (const Row& row : rows())
     out += fmt::format("{} = {}\n    {}\n    {}: {}; scope: {}; on reload: {}\n", row.name,
                        value_text(row, defaults), row.help, unit(row), bounds(row), scopes(row),
@@ -152,7 +153,7 @@ std::string print_markdown() {
       "## At the top of the file\n\n"
       "Settings of scope database are the default of all databases here, and may be set for one in "
       "`[databases.NAME]`; those of scope user in `[users.NAME]`, of scope app in `[apps.NAME]`, "
-      "see "
+      "of scope host in `[hosts.NAME]`, see "
       "the end. \"restart\": a reload does not change it.\n\n"
       "| setting | default | values | scope | on reload | what it does |\n"
       "|---|---|---|---|---|---|\n";
@@ -195,7 +196,13 @@ std::string print_markdown() {
       "later "
       "`SET application_name` changes what is displayed, not the app.\n\n"
       "Users may have:" +
-      list_of(USER) + ". Apps:" + list_of(APP) + ".\n";
+      list_of(USER) + ". Apps:" + list_of(APP) +
+      ".\n\n## `[hosts.\"HOST:PORT\"]`\n\n"
+      "Any number of them, for one PostgreSQL each: host and port as the databases' URLs have them "
+      "(5432 without a port; the folder of a Unix socket and its port). Two names of one machine "
+      "are "
+      "two hosts. `[hosts.\"*\"]` is for every other one, each on its own. They may have:" +
+      list_of(HOST) + ".\n";
   return out + presets_markdown();
 }
 

@@ -18,7 +18,7 @@ using Text = std::string;
 using Flag = bool;
 using Address = std::string;  // where to listen, in the form of config/address.h; empty: nowhere
 
-enum Scope : std::uint8_t { GLOBAL = 1, DATABASE = 2, USER = 4, APP = 8, EACH = 16 };
+enum Scope : std::uint8_t { GLOBAL = 1, DATABASE = 2, USER = 4, APP = 8, EACH = 16, HOST = 32 };
 enum class OnReload : std::uint8_t { live, restart };
 enum class Kind : std::uint8_t { Count, Size, Span, Text, Address, Flag };
 

@@ -66,6 +66,22 @@ bool Overlay::gives(std::string_view name) const {
   return std::ranges::find(given, name, &Row::name) != given.end();
 }
 
+Settings Snapshot::host_settings(std::string_view place) const {
+  Settings out = settings;
+  if (const Overlay* own = find_or_any(hosts, place)) own->apply(out);
+  return out;
+}
+
+Count Snapshot::user_connections(std::string_view user) const {
+  const Overlay* own = find_or_any(users, user);
+  return own ? own->values.max_connections : 0;
+}
+
+std::string place_of(const Upstream& upstream) {
+  const bool v6 = upstream.host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", upstream.host, v6 ? "]" : "", upstream.port);
+}
+
 Settings Snapshot::settings_for(const Database& database, std::string_view user,
                                 std::string_view app) const {
   Settings out = database.settings;
@@ -184,6 +200,17 @@ std::vector<std::string> warnings(const Snapshot& snapshot) {
       out.push_back(
           fmt::format("database \"{}\": connect_backoff is above connect_backoff_max", name));
   warn_of_apps(snapshot, out);
+  for (const auto& [place, overlay] : snapshot.hosts) {
+    if (place == "*") continue;
+    const bool used = std::ranges::any_of(snapshot.databases, [&](const auto& one) {
+      return place_of(one.second.upstream) == place;
+    });
+    if (!used)
+      out.push_back(
+          fmt::format("[hosts.\"{}\"]: no database's url leads there; hosts are told "
+                      "apart by their name and port in the urls",
+                      place));
+  }
   return out;
 }
 

@@ -90,8 +90,13 @@ struct Snapshot {
   std::map<std::string, Database, std::less<>> databases;
   Overlays users;  // by name; "*" is for every other one
   Overlays apps;   // by application_name; "": those without
+  Overlays hosts;  // by place_of(): "db.example:5432"
   // The database of this name, else the wildcard, else null.
   const Database* find(std::string_view name) const;
+  // What holds for the PostgreSQL at this place.
+  Settings host_settings(std::string_view place) const;
+  // The max_connections of this user; 0: none.
+  Count user_connections(std::string_view user) const;
   // What holds for this app of this user there: the app's settings, then the user's, then the
   // database's own, then the global ones. Copies: for logins and reloads.
   Settings settings_for(const Database& database, std::string_view user,
@@ -117,6 +122,9 @@ struct Snapshot {
 std::string section_text(std::string_view kind, std::string_view name);
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// Host and port, as [hosts."db.example:5432"] has them; of a Unix socket its folder and port.
+std::string place_of(const Upstream& upstream);
 
 // What is allowed but worth a line in the log at start and after a reload.
 std::vector<std::string> warnings(const Snapshot& snapshot);

@@ -270,7 +270,7 @@ config::SnapshotPtr overridden(const Overrides& overrides, const config::Snapsho
     // They were tried when the command line was read.
     (void)set_any(row, next->settings, value);
     for (auto& [key, database] : next->databases) (void)set_any(row, database.settings, value);
-    for (auto* overlays : {&next->users, &next->apps})
+    for (auto* overlays : {&next->users, &next->apps, &next->hosts})
       for (auto& [key, overlay] : *overlays)
         if ((row.scopes & config::EACH) == 0) std::erase(overlay.given, &row);
   }

@@ -41,12 +41,12 @@ std::shared_ptr<App> Apps::of(const std::string& name) {
   return slot;
 }
 
-std::shared_ptr<Budget> Apps::sessions_of(const std::string& database) {
+std::shared_ptr<Allowance> Apps::sessions_of(const std::string& database) {
   const std::scoped_lock lock(mutex_);
   auto& slot = sessions_[database];
   auto budget = slot.lock();
   if (!budget) {
-    slot = budget = std::make_shared<Budget>();
+    slot = budget = std::make_shared<Allowance>();
     set_limit(database, *budget);
     std::erase_if(sessions_, [](const auto& one) { return one.second.expired(); });
   }
@@ -54,13 +54,13 @@ std::shared_ptr<Budget> Apps::sessions_of(const std::string& database) {
 }
 
 void Apps::set_limit(App& app) const {
-  app.servers->set_most(snapshot_->terms_of(app.name).servers.value_or(Budget::kNoLimit));
+  app.servers->set_most(snapshot_->terms_of(app.name).servers.value_or(Allowance::kNoLimit));
 }
 
-void Apps::set_limit(const std::string& database, Budget& budget) const {
+void Apps::set_limit(const std::string& database, Allowance& budget) const {
   const auto* found = snapshot_->find(database);
   const auto most = found ? found->settings.session_connections : 0;
-  budget.set_most(most == 0 ? Budget::kNoLimit : most);
+  budget.set_most(most == 0 ? Allowance::kNoLimit : most);
 }
 
 std::map<std::string, AppUse> Apps::use() const {

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "config/snapshot.h"
-#include "server/budget.h"
+#include "server/allowance.h"
 #include "stats/gauges.h"
 #include "stats/pinning.h"
 
@@ -33,7 +33,7 @@ struct App {
         loads(std::make_unique<AppLoad[]>(its_workers)) {}
   const std::string name;
   const unsigned workers;
-  const std::shared_ptr<Budget> servers = std::make_shared<Budget>();
+  const std::shared_ptr<Allowance> servers = std::make_shared<Allowance>();
   const std::unique_ptr<AppLoad[]> loads;  // by worker
   unsigned leased() const;
 };
@@ -43,8 +43,8 @@ struct AppUse {
   std::uint32_t leased = 0, sessions = 0, waiting = 0;
   std::uint64_t waits = 0, refused = 0;
   Duration longest{};
-  std::uint32_t most = Budget::kNoLimit;  // servers
-  std::uint32_t taken = 0;                // of these, with those that are about to be used
+  std::uint32_t most = Allowance::kNoLimit;  // servers
+  std::uint32_t taken = 0;                   // of these, with those that are about to be used
 };
 
 class Apps {
@@ -55,7 +55,7 @@ class Apps {
   void configure(config::SnapshotPtr snapshot);
 
   std::shared_ptr<App> of(const std::string& name);
-  std::shared_ptr<Budget> sessions_of(const std::string& database);
+  std::shared_ptr<Allowance> sessions_of(const std::string& database);
 
   std::map<std::string, AppUse> use() const;
   // Sessions that hold a server, by database; of those databases that limit them.
@@ -65,13 +65,13 @@ class Apps {
   // Apps that nobody belongs to any more are remembered, so many; clients choose their names.
   static constexpr std::size_t kKeptMost = 200;
   void set_limit(App& app) const;
-  void set_limit(const std::string& database, Budget& budget) const;
+  void set_limit(const std::string& database, Allowance& budget) const;
   mutable std::mutex mutex_;
   unsigned workers_ = 1;
   config::SnapshotPtr snapshot_;
   std::size_t sweep_at_ = kKeptMost;
   std::map<std::string, std::shared_ptr<App>> apps_;
-  std::map<std::string, std::weak_ptr<Budget>> sessions_;
+  std::map<std::string, std::weak_ptr<Allowance>> sessions_;
 };
 
 }  // namespace pgw::server

@@ -14,7 +14,9 @@ Cancel::Cancel(Context& context, Pool& pool, Server* server, const net::Address&
       timer_([](void* self) { static_cast<Cancel*>(self)->over(false); }, this) {
   wire::write_cancel(request_, pid, key);
   context.loop.arm(timer_, pool.settings().cancel_timeout);
-  stream_ = context.loop.connect(address, *this);
+  errand_ = std::make_unique<Errand>(pool.account(), [this, &context, address] {
+    stream_ = context.loop.connect(address, *this);
+  });
 }
 
 void Cancel::also(Wish wish) {
@@ -40,9 +42,14 @@ void Cancel::on_connected() {
 // PostgreSQL closes the connection when it has passed the signal on.
 void Cancel::on_end(const Error&) { over(true); }
 
+void Cancel::drop_if_waiting() {
+  if (!stream_) over(false);
+}
+
 void Cancel::over(bool reached) {
   timer_.disarm();
   stream_.reset();  // it calls no more
+  errand_.reset();
   wish_.tickets.clear();
   pool_.cancel_over(*this, reached || !sent_, std::move(next_));
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "net/loop.h"
+#include "server/budgets.h"
 #include "server/context.h"
 
 namespace pgw::server {
@@ -32,6 +33,8 @@ class Cancel final : net::StreamSink {
   void also(Wish wish);
   Server* server() const { return server_; }
   void forget_server() { server_ = nullptr; }
+  // Its server is free: if it has not begun yet, there is nothing to cancel.
+  void drop_if_waiting();
 
  private:
   void on_connected() override;
@@ -45,6 +48,7 @@ class Cancel final : net::StreamSink {
   std::optional<Wish> next_;
   std::string request_;
   bool sent_ = false;
+  std::unique_ptr<Errand> errand_;  // it waits for its place in the reserve, or has it
   net::Timer timer_;
   std::unique_ptr<net::Stream> stream_;
 };

@@ -4,6 +4,7 @@
 #include "net/loop.h"
 #include "relay/statements.h"
 #include "server/apps.h"
+#include "server/budgets.h"
 #include "server/contacts.h"
 #include "server/graveyard.h"
 #include "server/schemas.h"
@@ -22,6 +23,7 @@ struct Context {
   Contacts& contacts;
   Schemas& schemas;
   Apps& apps;
+  Budgets& budgets;
   unsigned worker;  // its index
 };
 

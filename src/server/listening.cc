@@ -92,6 +92,8 @@ Listening::~Listening() = default;
 
 About Listening::about() const { return pool_.about(); }
 
+bool Listening::may_stay() const { return !server_ || server_->seat.may_stay(); }
+
 std::string Listening::fresh_token() const { return hex(context_.random.bytes(12)); }
 
 // Its settings are a client's: they go back to what every session begins with. The encoding is the
@@ -194,6 +196,7 @@ void Listening::lost(const Error& why, bool) {
 
 void Listening::end(const Error& why) {
   if (Server* server = std::exchange(server_, nullptr)) {
+    server->seat.move_on();
     if (server->pipeline().quiet()) {
       server->give_back(true);
     } else {
@@ -227,7 +230,9 @@ void Listening::rest() {
   channels_.clear();
   wanted_.clear();
   asked_.clear();
-  std::exchange(server_, nullptr)->give_back(true);
+  Server* const server = std::exchange(server_, nullptr);
+  server->seat.move_on();
+  server->give_back(true);
 }
 
 void Listening::sweep_later() {

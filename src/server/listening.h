@@ -91,6 +91,8 @@ class Listening final : Tenant {
   Listening& operator=(const Listening&) = delete;
 
   bool running() const { return server_ != nullptr; }
+  // After a reload: there is still a place for others beside it.
+  bool may_stay() const;
   // pgweir's own channel, for tokens. No client ever sees it.
   const std::string& marker() const { return marker_; }
   std::string fresh_token() const;

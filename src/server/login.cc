@@ -18,6 +18,9 @@ bool passing(Bytes state) {
 std::unexpected<Error> Login::refused(Bytes body) {
   const auto fields = wire::read_fields(body);
   definite_ = !passing(fields.sqlstate);
+  // One role's or one database's own limit (CONNECTION LIMIT) says nothing about others.
+  host_full_ = fields.sqlstate == "53300" && fields.routine != "InitializeSessionUserId" &&
+               fields.routine != "CheckMyDatabase" && fields.routine != "InitWalSenderSlot";
   Error error(definite_ ? Code::invalid_authorization : Code::cannot_connect,
               std::string(fields.message));
   if (fields.sqlstate.size() == 5) (void)std::move(error).with_state(fields.sqlstate);

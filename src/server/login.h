@@ -29,6 +29,8 @@ class Login {
   // After a failure: true when the same attempt, later, would fail in the same way (a wrong
   // password, no such database), false when PostgreSQL is starting up, full, or going away.
   bool definite() const { return definite_; }
+  // After a failure: PostgreSQL has no connection left, for anybody.
+  bool host_full() const { return host_full_; }
 
   std::uint32_t pid = 0;
   std::string key;
@@ -47,6 +49,7 @@ class Login {
   bool answered_ = false;  // SCRAM: our proof was sent
   bool proven_ = false;    // SCRAM: the server has proven that it knows the secret too
   bool definite_ = false;
+  bool host_full_ = false;
 };
 
 }  // namespace pgw::server

@@ -6,7 +6,7 @@
 
 namespace pgw::server {
 
-Lane::Lane(Party& its_party, pool::Line& its_line, Budget& app, Budget* sessions)
+Lane::Lane(Party& its_party, pool::Line& its_line, Allowance& app, Allowance* sessions)
     : Taker(its_party.pool.loop()),
       party(its_party),
       line(its_line),
@@ -62,7 +62,7 @@ std::size_t Lane::room() const {
 }
 
 // It may wait for another one by now, or have given up meanwhile.
-void Lane::offered(Budget& budget) {
+void Lane::offered(Allowance& budget) {
   Need& need = app_.budget == &budget ? app_ : sessions_;
   if (waits_for_ == &budget) {
     budget.forget(*this);
@@ -93,7 +93,7 @@ void Lane::drop() {
   release_all();
 }
 
-Party::Party(Pool& its_pool, std::shared_ptr<App> its_app, unsigned worker, Budget& sessions)
+Party::Party(Pool& its_pool, std::shared_ptr<App> its_app, unsigned worker, Allowance& sessions)
     : pool(its_pool),
       app(std::move(its_app)),
       load(app->loads[worker]),

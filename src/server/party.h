@@ -18,9 +18,9 @@ struct Party;
 // The clients of one mode, and the places of shared budgets that a lease of theirs needs: one of
 // the app's, and in session mode one of the database's. What was offered and cannot be used at
 // once, because no server is free here, is held for kHoldMost and then given back.
-class Lane final : public Budget::Taker {
+class Lane final : public Allowance::Taker {
  public:
-  Lane(Party& party, pool::Line& line, Budget& app, Budget* sessions);
+  Lane(Party& party, pool::Line& line, Allowance& app, Allowance* sessions);
   ~Lane();
 
   // Takes all places that a lease needs. False: one of them is not to be had; the line is blocked
@@ -49,22 +49,22 @@ class Lane final : public Budget::Taker {
  private:
   static constexpr Duration kHoldMost = 1s;
   struct Need {
-    Budget* budget;
+    Allowance* budget;
     bool in_hand = false;
   };
-  void offered(Budget& budget) override;
+  void offered(Allowance& budget) override;
   void release(Need& need);
   void release_all();
   bool needs(const Need& need) const { return need.budget && need.budget->limited(); }
 
   Need app_;
   Need sessions_;
-  Budget* waits_for_ = nullptr;
+  Allowance* waits_for_ = nullptr;
   net::Timer hold_timer_;
 };
 
 struct Party : pool::Share {
-  Party(Pool& its_pool, std::shared_ptr<App> its_app, unsigned worker, Budget& sessions);
+  Party(Pool& its_pool, std::shared_ptr<App> its_app, unsigned worker, Allowance& sessions);
 
   Pool& pool;
   const std::shared_ptr<App> app;

@@ -22,12 +22,15 @@ Pool::Pool(Context& context, config::SnapshotPtr snapshot, const config::Databas
       user_(std::move(user)),
       sessions_(context.apps.sessions_of(database_)),
       lift_timer_([](void* self) { static_cast<Pool*>(self)->serve_waiters(); }, this),
-      connect_timer_([](void* self) { static_cast<Pool*>(self)->open_servers(); }, this),
+      connect_timer_([](void* self) { static_cast<Pool*>(self)->try_again(); }, this),
       maintain_timer_([](void* self) { static_cast<Pool*>(self)->maintain(); }, this),
+      yield_timer_([](void* self) { static_cast<Pool*>(self)->yield_idle(); }, this),
       suspicion_(context, *this) {
   suspicion_.configure();
   queue_.set_patience(this->settings().background_patience);
   set_places();
+  account_ = std::make_unique<Account>(context_.budgets, context_.loop, *this, alive_);
+  settle_account();
   offer_credentials({.user = user_, .password = {}, .secret = {}, .keys = {}});
 }
 
@@ -57,6 +60,7 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
   const config::SnapshotPtr old = std::exchange(snapshot_, std::move(snapshot));
   database_settings_ = &settings;
   suspicion_.configure();
+  settle_account();
   if (moved) {
     derived_.reset();
     // The clients that are there do not log in again: what they brought serves at the new place
@@ -64,7 +68,7 @@ void Pool::configure(config::SnapshotPtr snapshot, const config::Database& setti
     offer_credentials(offered_);
     retire_all("its database leads elsewhere now");
   }
-  if (listening_ && (moved || !may_share_listening()))
+  if (listening_ && (moved || !may_share_listening() || !listening_->may_stay()))
     listening_->end(Error(Code::shutdown, moved ? "its database leads elsewhere now"
                                                 : "its pool has one server only now"));
   queue_.set_patience(settings.settings.background_patience);

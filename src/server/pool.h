@@ -10,7 +10,7 @@
 
 #include "config/snapshot.h"
 #include "pool/backoff.h"
-#include "server/claim.h"
+#include "server/budgets.h"
 #include "server/context.h"
 #include "server/credentials.h"
 #include "server/listening.h"
@@ -43,8 +43,8 @@ class Pool {
   void acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   void abandon_private(Tenant& tenant);
   bool has_waiters() const { return !queue_.empty(); }
-  // Whose wait has the best right to a server here. See Claim.
-  Claim best_claim() const;
+  // What the best of its waiters that a server would help can say for itself.
+  std::optional<pool::Claim> best_claim() const;
 
   // --- from servers ---
   void server_free(Server& server);
@@ -53,6 +53,11 @@ class Pool {
   void lease_passes(Tenant& from, Tenant& to);
   void login_succeeded(const Server& server);
   void login_failed(Server& server, const Error& why, bool definite);
+  // Another worker's pools have given places back, or go short.
+  void budget_news();
+  Account& account() { return *account_; }
+  // A private one has waited too long for its place.
+  void private_timed_out(Server& server);
   Cancel* cancel(Server& server, const net::Address& address, std::uint32_t pid,
                  const std::string& key, Wish wish);
   const auth::ScramKeys* derived(const auth::ScramChallenge& challenge) const;
@@ -76,7 +81,7 @@ class Pool {
   const std::string& dbname() const {
     return upstream().dbname.empty() ? database_ : upstream().dbname;
   }
-  std::string host() const { return fmt::format("{}:{}", upstream().host, upstream().port); }
+  std::string host() const { return config::place_of(upstream()); }
   // After a reload. Servers to another place than before are closed when they are free.
   void configure(config::SnapshotPtr snapshot, const config::Database& settings);
   // Every server closes the statements that no client has any more, when it is free.
@@ -143,6 +148,16 @@ class Pool {
   void maintain();
   void refuse_waiters(const Error& why);
   void bury(Server& server);
+  bool take_place();
+  void need_no_place();
+  bool gives_way(Server& server);
+  void yield_idle();
+  void settle_account();
+  bool nearly_full() const;
+  void warn_if_full();
+  void try_again();
+  // The wait for a place was too long: which level is full, and who has it.
+  std::optional<Error> full_error(const Seat& seat, const Tenant& tenant) const;
   void cancel_over(Cancel& cancel, bool reached, std::optional<Wish> next);
   void sweep_profiles();
   bool too_old(const Server& server) const;
@@ -157,10 +172,17 @@ class Pool {
   Credentials offered_;      // by clients
   Credentials credentials_;  // to log in with: these, or the URL's
   std::optional<auth::ScramKeys> derived_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<Account> account_;  // before the servers, which have seats
+  Seat wish_;                         // for the next server
+  Time refreshed_{};                  // its claim was, last
+  Time judged_{};                     // a server was, last, while clients waited
+  RateLimit full_told_{std::chrono::minutes(1)};
+  bool nearly_full_ = false;
   std::unordered_map<Server*, std::unique_ptr<Server>> servers_;
   std::size_t opening_ = 0;              // of them, not logged in yet
   List<Server, &Server::in_idle> idle_;  // most recently used first
-  std::shared_ptr<Budget> sessions_;     // of the database
+  std::shared_ptr<Allowance> sessions_;  // of the database
   pool::FairQueue queue_;
   std::unordered_map<std::string, std::unique_ptr<Party>> parties_;  // by app
   std::size_t unshared_ = 0;  // leases of tenants that are no app's: the listening server's
@@ -178,6 +200,7 @@ class Pool {
   net::Timer connect_timer_;     // the backoff is over
   bool maintains_late_ = false;  // maintain_timer_ is for later than kMaintainEvery
   net::Timer maintain_timer_;    // idle and lifetime limits
+  net::Timer yield_timer_;       // an idle server is ripe to be closed for others
   std::unordered_map<std::string, std::weak_ptr<relay::Profile>> profiles_;
   std::unordered_map<std::string, std::uint64_t> scopes_;  // by relay::meaning_key
   std::size_t profile_bytes_ = 0;  // of the keys of both, since they were last swept
@@ -185,7 +208,6 @@ class Pool {
   std::vector<std::string> custom_settings_;  // sorted
   std::unique_ptr<Listening> listening_;      // null: nobody has listened yet
   Suspicion suspicion_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace pgw::server

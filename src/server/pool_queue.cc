@@ -79,6 +79,7 @@ void Pool::take_out(Tenant& tenant) {
   out_of_queue(tenant);
   queue_.remove(tenant, context_.loop.now());
   if (lane.line.count == 0) lane.drop();
+  if (queue_.empty()) need_no_place();
 }
 
 // Before it is taken out of its line.
@@ -161,7 +162,7 @@ void Pool::serve_waiters() {
     server->lend(*tenant);
   }
   serving_ = false;
-  if (queue_.empty()) return;
+  if (queue_.empty()) return need_no_place();
   open_servers();
   serve_later();
 }
@@ -301,15 +302,14 @@ void Pool::count_leases() {
   }
 }
 
-Claim Pool::best_claim() const {
+std::optional<pool::Claim> Pool::best_claim() const {
   const pool::Line* const line = queue_.peek();
   if (!line || (line->rank > 0 && queue_.room() == 0)) return {};
   const auto& party = static_cast<const Party&>(line->share);
-  return {.waits = true,
-          .guaranteed = line->rank == 0,
-          .background = line->rank == 2,
-          .share = static_cast<double>(party.app->leased()) / party.terms.weight,
-          .waits_since = line->since};
+  return pool::Claim{.waits_since = line->since,
+                     .below_min = line->rank == 0,
+                     .background = line->rank == 2,
+                     .share = static_cast<double>(party.app->leased()) / party.terms.weight};
 }
 
 }  // namespace pgw::server

@@ -55,8 +55,10 @@ Error Pool::timed_out_error(Tenant& tenant) const {
   const Lane& lane = party.lane_of(tenant);
   const auto waited = milliseconds(party.timeout);
   if (last_failure_ && queue_.leased() + unshared_ == 0) {
-    const Code code =
-        last_failure_->code() == Code::cannot_connect ? Code::cannot_connect : Code::connection;
+    const Code code = last_failure_->state() == sqlstate(Code::too_many_connections)
+                          ? Code::too_many_connections
+                      : last_failure_->code() == Code::cannot_connect ? Code::cannot_connect
+                                                                      : Code::connection;
     return Error(code,
                  fmt::format("no connection to PostgreSQL for database \"{}\" within {} ms: {}",
                              database_, waited, last_failure_->what()))
@@ -67,7 +69,7 @@ Error Pool::timed_out_error(Tenant& tenant) const {
   const std::string front =
       fmt::format("no server connection for {} within {} ms", whose(party), waited);
   if (lane.blocked_by_app()) {
-    const Budget& budget = *party.app->servers;
+    const Allowance& budget = *party.app->servers;
     const std::string section = snapshot_->app_section(party.app->name);
     return Error(Code::too_many_connections,
                  fmt::format("{}: the app holds {} of the {} servers that it may hold, {} of its "
@@ -85,6 +87,7 @@ Error Pool::timed_out_error(Tenant& tenant) const {
             "Raise session_connections in {}, or pool_timeout; or set session_lend there, or use "
             "the transaction port, so that clients hold a server in transactions only.",
             database_section()));
+  if (auto full = full_error(wish_, tenant)) return *full;
   const std::size_t used = queue_.leased() + unshared_;
   const std::size_t kept = used < most() && queue_.room() == 0 ? most() - used : 0;
   return Error(Code::too_many_connections,

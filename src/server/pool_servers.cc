@@ -28,8 +28,12 @@ void Pool::end_silent(Duration every, Duration limit) {
 void Pool::server_free(Server& server) {
   if (server.in_idle.linked()) server.in_idle.unlink();
   if (too_old(server)) return server.close("it is old");
-  if (!server.may_be_lent())
-    return;  // a cancel is under way; the server comes back when it is over
+  // A cancel is under way; the server comes back when it is over.
+  if (!server.may_be_lent()) return server.drop_waiting_cancel();
+  // One that nobody has had yet: on first contact, PostgreSQL is asked what it has.
+  if (server.lease() == 0 && context_.budgets.wants_check(*account_, context_.loop.now()))
+    return server.check_host();
+  if (account_->pressed_now() && gives_way(server)) return;
   if (suspicion_.wants(has_waiters())) return server.survey();
   idle_.push_front(server);
   if (!maintain_timer_.armed() || std::exchange(maintains_late_, false))
@@ -47,17 +51,21 @@ void Pool::open_servers() {
   while (opening_ < set.connect_parallel && servers_.size() < places() && opening_ < wanted()) {
     if (now < no_connect_before_) {
       if (!connect_timer_.armed()) context_.loop.arm(connect_timer_, no_connect_before_ - now);
-      return;
+      return need_no_place();
     }
+    if (!take_place()) return;
     auto made = std::make_unique<Server>(context_, *this);
     Server& server = *made;
+    server.seat = std::move(wish_);
     server.overflow = servers_.size() >= set.pool_size + private_;
     server.lifetime = pool::jittered(set.pool_recycle, context_.random.share());
     if (server.overflow) context_.gauges.overflow.add(1);
     servers_.emplace(&server, std::move(made));
     ++opening_;
     server.connect();
+    warn_if_full();
   }
+  need_no_place();
 }
 
 void Pool::login_succeeded(const Server& server) {
@@ -74,7 +82,9 @@ void Pool::acquire_private(Tenant& tenant,
   Server& server = *made;
   servers_.emplace(&server, std::move(made));
   ++private_;
-  server.connect_for(tenant, std::move(parameters));
+  const pool::Claim claim{.waits_since = context_.loop.now()};
+  const bool has_place = server.seat.ask(*account_, claim, true, context_.loop.now());
+  server.connect_for(tenant, std::move(parameters), has_place);
 }
 
 void Pool::abandon_private(Tenant& tenant) {
@@ -90,6 +100,14 @@ void Pool::login_failed(Server& server, const Error& why, bool definite) {
   if (Tenant* tenant = server.private_tenant()) {
     bury(server);
     return tenant->refused(why);
+  }
+  if (server.host_full()) {
+    context_.budgets.refused(*account_, why, context_.random, context_.loop.now());
+    last_failure_ = why;
+    last_definite_ = false;
+    bury(server);
+    if (!queue_.empty()) open_servers();
+    return;
   }
   const auto pause = backoff_.failed(settings().connect_backoff, settings().connect_backoff_max,
                                      context_.random.share());
@@ -115,10 +133,12 @@ void Pool::bury(Server& server) {
   server.in_idle.unlink();
   if (server.overflow) context_.gauges.overflow.add(-1);
   if (server.is_private()) --private_;
+  server.seat.drop();
   for (auto& [cancel, owned] : cancels_)
     if (cancel->server() == &server) cancel->forget_server();
   auto node = servers_.extract(&server);
   PGW_ASSERT(!node.empty());
+  nearly_full_ = nearly_full_ && nearly_full();
   context_.graveyard.bury(std::move(node.mapped()));
 }
 
@@ -139,9 +159,14 @@ void Pool::maintain() {
       server = idle_.back();
     }
   }
+  if (Server* server = idle_.back();
+      server && context_.budgets.wants_check(*account_, context_.loop.now())) {
+    server->in_idle.unlink();
+    server->check_host();
+  }
   // A pool that nobody uses is looked at when there is something to do, and costs nothing till
   // then.
-  Duration next = kMaintainMost;
+  Duration next = std::min(kMaintainMost, context_.budgets.next_check(*account_, now));
   for (Server* server = idle_.front(); server; server = idle_.after(*server)) {
     const Duration limit =
         total > set.pool_size ? set.overflow_idle_timeout : set.server_idle_timeout;

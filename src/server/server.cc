@@ -190,6 +190,10 @@ void Server::start_cancel(Wish wish) {
   cancel_ = pool_.cancel(*this, address_, pid_, key_, std::move(wish));
 }
 
+void Server::drop_waiting_cancel() {
+  if (cancel_) cancel_->drop_if_waiting();
+}
+
 void Server::cancel_ended(bool reached, std::optional<Wish> next) {
   cancel_ = nullptr;
   if (!reached && state_ != State::closing) return close("a cancel request for it did not end");
@@ -206,7 +210,9 @@ void Server::close(const char* why, bool broken_frame) {
   const bool said_hello = state_ >= State::idle;
   state_ = State::closing;
   in_idle.unlink();
+  seat.leaving();
   drop_survey();
+  drop_check();
   if (!stream_) return lose(Error(Code::closed, why));
   context_.loop.arm(timer_, 5s);
   stream_->resume();
@@ -223,6 +229,8 @@ void Server::close(const char* why, bool broken_frame) {
 
 void Server::deadline() {
   switch (state_) {
+    case State::placing:
+      return pool_.private_timed_out(*this);
     case State::resolving:
     case State::connecting:
     case State::login:
@@ -244,6 +252,7 @@ void Server::lose(const Error& why) {
   stream_.reset();
   pipeline_.abandon(*this);
   drop_survey();
+  drop_check();
   if (Tenant* tenant = std::exchange(tenant_, nullptr)) {
     context_.gauges.leased.add(-1);
     pool_.lease_over(*tenant);

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "relay/pipeline.h"
 #include "relay/profile.h"
+#include "server/budgets.h"
 #include "server/cancel.h"
 #include "server/context.h"
 #include "server/login.h"
@@ -27,6 +28,7 @@ class Pool;
 class Server final : net::StreamSink, relay::Effects {
  public:
   enum class State : std::uint8_t {
+    placing,  // a private one waits for its place
     resolving,
     connecting,
     login,
@@ -44,7 +46,11 @@ class Server final : net::StreamSink, relay::Effects {
   void connect();
   // For replication: logs in with more parameters, and then passes bytes on as they are until
   // either side ends.
-  void connect_for(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
+  // `has_place`: seat is one; else take_place() is called when it is.
+  void connect_for(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters,
+                   bool has_place);
+  void take_place();
+  bool wants_place() const { return state_ == State::placing; }
   Tenant* private_tenant() const { return private_ ? tenant_or_waiting_ : nullptr; }
   bool is_private() const { return private_; }
   void leave_private();
@@ -181,6 +187,10 @@ class Server final : net::StreamSink, relay::Effects {
   void lend(Tenant& tenant);
   // While it is idle: see Suspicion.
   void survey();
+  // The same, for the numbers of its host: see HostNumbers.
+  void check_host();
+  // PostgreSQL has refused its login because it has no connection left for anybody.
+  bool host_full() const { return host_full_; }
   // By whichever server.
   void survey_over();
   void close(const char* why, bool broken_frame = false);
@@ -192,9 +202,12 @@ class Server final : net::StreamSink, relay::Effects {
   // Called every `every`: whether PostgreSQL's host has been silent for `limit`.
   bool silent_too_long(Duration every, Duration limit);
   void host_is_gone(Duration limit);
+  // It is free, and a cancel for it has not even begun.
+  void drop_waiting_cancel();
   void cancel_ended(bool reached, std::optional<Wish> next);
 
   ListHook in_idle;
+  Seat seat;  // its places in the budgets, from before its connect
   bool overflow = false;
   Watch watch;          // of the lease
   Duration lifetime{};  // with its chance taken off; 0: no limit
@@ -242,6 +255,8 @@ class Server final : net::StreamSink, relay::Effects {
   void survey_row(Bytes message);
   void survey_answered();
   void drop_survey();
+  void host_answered();
+  void drop_check();
   void schema_changes(std::string_view tag);
   void emptied();
   void learn_shape(Bytes columns, bool ours);
@@ -268,6 +283,7 @@ class Server final : net::StreamSink, relay::Effects {
   relay::Settings first_reported_;
   std::unique_ptr<Inspection> inspection_;  // under way
   std::unique_ptr<Survey> survey_;          // under way
+  std::unique_ptr<HostAnswer> check_;       // under way
   std::optional<Error> survey_error_;
   std::shared_ptr<void> ddl_;  // the transaction has changed the schema
   std::uint64_t judged_ = 0;   // changes of the schema when the transaction began
@@ -317,6 +333,7 @@ class Server final : net::StreamSink, relay::Effects {
   bool fatal_told_ = false;    // PostgreSQL said why it closes
   bool bulk_ = false;
   bool private_ = false;
+  bool host_full_ = false;
   bool remembers_ = false;
   bool healed_ = false;     // the error at hand was dealt with
   std::string group_sent_;  // of the group that begins with a Bind of group_statement_

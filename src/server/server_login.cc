@@ -23,11 +23,18 @@ void Server::connect() {
 }
 
 void Server::connect_for(Tenant& tenant,
-                         std::vector<std::pair<std::string, std::string>> parameters) {
+                         std::vector<std::pair<std::string, std::string>> parameters,
+                         bool has_place) {
   private_ = true;
   tenant_or_waiting_ = &tenant;
   extra_ = std::move(parameters);
-  connect();
+  if (has_place) return connect();
+  state_ = State::placing;
+  context_.loop.arm(timer_, pool_.settings().pool_timeout);
+}
+
+void Server::take_place() {
+  if (seat.granted()) connect();
 }
 
 void Server::leave_private() {
@@ -103,6 +110,7 @@ bool Server::login_message(char tag, Bytes body) {
     pid_ = login_->pid;
     key_ = std::move(login_->key);
     login_.reset();
+    seat.logged_in(pid_, context_.loop.now());
     context_.contacts.succeeded(pool_.configured_name(), context_.loop.now());
     pool_.login_succeeded(*this);
     if (private_) {
@@ -153,6 +161,7 @@ void Server::login_failed(const Error& why, bool definite) {
   state_ = State::closing;
   timer_.disarm();
   stream_.reset();
+  host_full_ = login_ && login_->host_full();
   context_.contacts.failed(pool_.configured_name(), context_.loop.now(), why.what());
   pool_.login_failed(*this, why, definite);
 }

@@ -28,7 +28,7 @@ constexpr std::size_t kWholeMax = 8 * 1024;
 bool Server::streams(char tag, std::size_t total) const {
   if (total <= kWholeMax) return false;
   if (tag == 'T') return described_.empty();
-  if (tag == 'D' && (inspection_ || survey_)) return false;
+  if (tag == 'D' && (inspection_ || survey_ || check_)) return false;
   return tag == 'D' || tag == 'd' || tag == 'V';
 }
 
@@ -162,6 +162,7 @@ bool Server::frame(Bytes message, const char*& run) {
         !take_row(message.substr(wire::kHeaderBytes), *inspection_))
       inspection_->pins |= Pin::unknown;
     if (survey_ && verdict.entry.has(Expected::quiet)) survey_row(message);
+    if (check_ && !check_->take_row(message.substr(wire::kHeaderBytes))) drop_check();
     deliver(run, message.data());
     run = after;
     return true;
@@ -234,6 +235,7 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
       if (verdict.entry.has(Expected::inspects)) inspected(verdict.entry.has(Expected::refused));
       if (status_ == 'I') ddl_.reset();
       if (survey_) survey_answered();
+      if (check_) host_answered();
       if (learning_ && pipeline_.empty() && !quiet_failed_) {
         learning_->learn(reported_);
         if (learning_ == profile_) agreed_ = profile_->version;
@@ -276,7 +278,9 @@ bool Server::inspect(char tag, Bytes body, relay::Verdict& verdict) {
         dying_ = true;
         fatal_told_ = verdict.forward && tenant_;
       }
-      if (verdict.quiet_error && survey_) {
+      if (verdict.quiet_error && check_) {
+        drop_check();
+      } else if (verdict.quiet_error && survey_) {
         survey_error_ =
             Error(Code::connection, std::string(fields.message)).with_state(fields.sqlstate);
       } else if (verdict.quiet_error && !verdict.entry.has(Expected::inspects) &&

@@ -1,8 +1,8 @@
-#include "server/budget.h"
+#include "server/allowance.h"
 
 namespace pgw::server {
 
-bool Budget::begin() {
+bool Allowance::begin() {
   std::uint32_t taken = taken_.load();
   do {
     if (taken >= most_.load()) return false;
@@ -10,7 +10,7 @@ bool Budget::begin() {
   return true;
 }
 
-bool Budget::begin_or_wait(Taker& taker, Time since) {
+bool Allowance::begin_or_wait(Taker& taker, Time since) {
   if (begin()) return true;
   const std::scoped_lock lock(mutex_);
   taker.since_ = since;
@@ -23,13 +23,13 @@ bool Budget::begin_or_wait(Taker& taker, Time since) {
   return true;
 }
 
-void Budget::forget(Taker& taker) {
+void Allowance::forget(Taker& taker) {
   const std::scoped_lock lock(mutex_);
   takers_.erase({taker.since_, &taker});
   waiting_.store(takers_.size());
 }
 
-void Budget::end(net::Loop* here) {
+void Allowance::end(net::Loop* here) {
   for (;;) {
     if (waiting_.load() == 0 || taken_.load() > most_.load()) {
       taken_.fetch_sub(1);

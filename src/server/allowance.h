@@ -14,7 +14,7 @@
 
 namespace pgw::server {
 
-class Budget : public std::enable_shared_from_this<Budget> {
+class Allowance : public std::enable_shared_from_this<Allowance> {
  public:
   static constexpr std::uint32_t kNoLimit = ~std::uint32_t{0};
 
@@ -26,14 +26,14 @@ class Budget : public std::enable_shared_from_this<Budget> {
     Taker& operator=(const Taker&) = delete;
     // A place is the taker's, which waits for none any more: to be used, or given back with end().
     // Calls nobody back.
-    virtual void offered(Budget& budget) = 0;
+    virtual void offered(Allowance& budget) = 0;
 
    protected:
     ~Taker() { *self_ = nullptr; }  // it has called forget() before
     net::Loop& loop_;
 
    private:
-    friend class Budget;
+    friend class Allowance;
     Time since_{};
     std::shared_ptr<Taker*> self_ = std::make_shared<Taker*>(this);
   };

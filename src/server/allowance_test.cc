@@ -1,4 +1,4 @@
-#include "server/budget.h"
+#include "server/allowance.h"
 
 #include <gtest/gtest.h>
 
@@ -50,16 +50,16 @@ class Desk final : public net::Loop {
   std::deque<std::move_only_function<void()>> posted_;
 };
 
-struct Asker final : Budget::Taker {
-  Asker(Desk& desk, Budget& its_budget) : Taker(desk), budget(its_budget) {}
+struct Asker final : Allowance::Taker {
+  Asker(Desk& desk, Allowance& its_budget) : Taker(desk), budget(its_budget) {}
   ~Asker() { budget.forget(*this); }
-  void offered(Budget&) override { ++places; }
-  Budget& budget;
+  void offered(Allowance&) override { ++places; }
+  Allowance& budget;
   int places = 0;
 };
 
-TEST(Budget, HasSoManyPlaces) {
-  const auto budget = std::make_shared<Budget>();
+TEST(Allowance, HasSoManyPlaces) {
+  const auto budget = std::make_shared<Allowance>();
   EXPECT_FALSE(budget->limited());
   budget->set_most(2);
   EXPECT_TRUE(budget->begin());
@@ -70,9 +70,9 @@ TEST(Budget, HasSoManyPlaces) {
   EXPECT_TRUE(budget->begin());
 }
 
-TEST(Budget, WhatIsGivenBackGoesToWhoHasWaitedLongest) {
+TEST(Allowance, WhatIsGivenBackGoesToWhoHasWaitedLongest) {
   Desk here, there;
-  const auto budget = std::make_shared<Budget>();
+  const auto budget = std::make_shared<Allowance>();
   budget->set_most(1);
   ASSERT_TRUE(budget->begin());
   Asker late(here, *budget), early(there, *budget);
@@ -90,9 +90,9 @@ TEST(Budget, WhatIsGivenBackGoesToWhoHasWaitedLongest) {
   EXPECT_EQ(budget->taken(), 0u);
 }
 
-TEST(Budget, OnTheSameThreadThePlaceIsThereAtOnce) {
+TEST(Allowance, OnTheSameThreadThePlaceIsThereAtOnce) {
   Desk here;
-  const auto budget = std::make_shared<Budget>();
+  const auto budget = std::make_shared<Allowance>();
   budget->set_most(1);
   ASSERT_TRUE(budget->begin());
   Asker one(here, *budget);
@@ -101,9 +101,9 @@ TEST(Budget, OnTheSameThreadThePlaceIsThereAtOnce) {
   EXPECT_EQ(one.places, 1);
 }
 
-TEST(Budget, APlaceOnItsWayToNobodyIsGivenOn) {
+TEST(Allowance, APlaceOnItsWayToNobodyIsGivenOn) {
   Desk here, there;
-  const auto budget = std::make_shared<Budget>();
+  const auto budget = std::make_shared<Allowance>();
   budget->set_most(1);
   ASSERT_TRUE(budget->begin());
   auto gone = std::make_unique<Asker>(there, *budget);
@@ -117,9 +117,9 @@ TEST(Budget, APlaceOnItsWayToNobodyIsGivenOn) {
   EXPECT_EQ(next.places, 1);
 }
 
-TEST(Budget, WhatIsBeyondALowerLimitGoesWhenItIsGivenBack) {
+TEST(Allowance, WhatIsBeyondALowerLimitGoesWhenItIsGivenBack) {
   Desk here;
-  const auto budget = std::make_shared<Budget>();
+  const auto budget = std::make_shared<Allowance>();
   budget->set_most(3);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(budget->begin());
   Asker one(here, *budget);
@@ -134,10 +134,10 @@ TEST(Budget, WhatIsBeyondALowerLimitGoesWhenItIsGivenBack) {
 }
 
 // Threads that take, wait and give back: never more than the limit, and nobody waits for ever.
-TEST(Budget, IsExactOverThreads) {
+TEST(Allowance, IsExactOverThreads) {
   constexpr int kThreads = 4, kTurns = 20'000;
   constexpr std::uint32_t kMost = 2;
-  const auto budget = std::make_shared<Budget>();
+  const auto budget = std::make_shared<Allowance>();
   budget->set_most(kMost);
   std::atomic<std::uint32_t> held{0}, highest{0};
   std::vector<std::jthread> threads;
