@@ -82,6 +82,17 @@ class Service(Program):
         return self
 
 
+class Redis(Program):
+    """A broker without a file of its own."""
+
+    runs = ["redis-server"]
+
+    def __init__(self, example):
+        self.port = free_port()
+        super().__init__(example, "--bind", "127.0.0.1", "--port", self.port, "--save", "", "--appendonly", "no")
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+
 async def request(port, method, path):
     """(status, JSON) of one HTTP request on a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
