@@ -162,6 +162,7 @@ void Reader::read_top(const toml::table& top) {
     else
       unknown(key, "");
   }
+  limit_hosts(*snapshot_);
   if (!top.contains("listen")) snapshot_->listen = default_listeners();
   if (!top.contains("databases"))
     problems_.push_back({file_, 0, 0,

@@ -6,16 +6,17 @@ namespace pgw::config {
 namespace {
 
 constexpr std::array<Preset, kPresets> kAll = {{
-    {"free-tier", 15},
-    {"small", 60},
-    {"production", 200},
-    {"high-traffic", 500},
+    {"free-tier", 15, 11},
+    {"small", 60, 46},
+    {"production", 200, 151},
+    {"high-traffic", 500, 401},
 }};
 
 // pool_size and max_overflow leave room for connections that do not come through pgweir (people,
 // migrations, the host's own) and for superuser_reserved_connections: a third of the smallest, a
-// fifth of the largest. A small host is given its connections back sooner; a large one is asked to
-// give an answer sooner, since a queue there means that something is wrong.
+// fifth of the largest. A host has as many over all pools, and the one of reserve. A small host is
+// given its connections back sooner; a large one is asked to give an answer sooner, since a queue
+// there means that something is wrong.
 constexpr auto kRows = std::to_array<PresetRow>({
     {"pool_size", {"6", "25", "80", "250"}},
     {"max_overflow", {"4", "20", "70", "150"}},
@@ -42,7 +43,7 @@ std::string elsewhere(const Row& row, const Settings& preset, const Snapshot& sn
   if (!same(row, preset, snapshot.settings)) add("the file", snapshot.settings);
   for (const auto& [name, database] : snapshot.databases)
     if (!same(row, snapshot.settings, database.settings))
-      add(fmt::format("[databases.\"{}\"]", name), database.settings);
+      add(section_text("databases", name), database.settings);
   return out.empty() ? out : fmt::format(" ({})", out);
 }
 
@@ -55,6 +56,14 @@ void apply_preset(Settings& settings) {
   const std::size_t i = index_of(settings.preset);
   if (i == kPresets) return;
   for (const PresetRow& row : kRows) (void)set_any(*find_row(row.setting), settings, row.values[i]);
+}
+
+void limit_hosts(Snapshot& snapshot) {
+  const std::size_t i = index_of(snapshot.settings.preset);
+  if (i == kPresets || snapshot.hosts.contains("*")) return;
+  Overlay& any = snapshot.hosts["*"];
+  any.values.max_connections = kAll[i].host;
+  any.given.push_back(find_row("max_connections"));
 }
 
 std::string explain_preset(const Snapshot& snapshot) {
@@ -71,6 +80,9 @@ std::string explain_preset(const Snapshot& snapshot) {
     out += fmt::format("\n  {} = {}{}", row.name, value_text(row, preset),
                        elsewhere(row, preset, snapshot));
   }
+  const Count here = snapshot.host_settings("*").max_connections;
+  out += fmt::format("\n  max_connections of a host = {}{}", kAll[i].host,
+                     here == kAll[i].host ? "" : fmt::format(" ([hosts.\"*\"]: {})", here));
   return out;
 }
 

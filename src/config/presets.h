@@ -12,6 +12,7 @@ namespace pgw::config {
 struct Preset {
   std::string_view name;
   Count connections;  // what a host of this kind has as max_connections
+  Count host;         // max_connections of [hosts."*"], unless the file has that
 };
 
 inline constexpr std::size_t kPresets = 4;
@@ -26,6 +27,9 @@ std::span<const PresetRow> preset_rows();
 
 // Sets what the preset named by `settings.preset` sets; "none" sets nothing.
 void apply_preset(Settings& settings);
+
+// The same, for each host that the file has no section for. When all sections were read.
+void limit_hosts(Snapshot& snapshot);
 
 // For people: what the snapshot's preset sets, and where the file says otherwise. Empty without
 // one.

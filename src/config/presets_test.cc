@@ -83,7 +83,7 @@ TEST(Presets, TheFileWins) {
   EXPECT_TRUE(
       shown.starts_with("preset \"small\", for a PostgreSQL with 60 connections, sets:\n"
                         "  pool_size = 25 (the file: 9)\n"
-                        "  max_overflow = 20 ([databases.\"a\"]: 1)\n"
+                        "  max_overflow = 20 ([databases.a]: 1)\n"
                         "  pool_timeout = \"30s\"\n"))
       << shown;
 }
@@ -102,6 +102,16 @@ TEST(Presets, OneFromOutsideTakesThePlaceOfTheFiles) {
   EXPECT_EQ(snapshot->settings.max_clients, 7u);
   EXPECT_EQ((*from_url("postgresql://h/d", "small"))->find("d")->settings.pool_size, 25u);
   EXPECT_EQ(explain_preset(*good(kAny)), "");
+}
+
+TEST(Presets, LimitHosts) {
+  EXPECT_EQ(good("preset = \"small\"\n" + kAny)->host_settings("h:5432").max_connections, 46u);
+  EXPECT_EQ((*from_url("postgresql://h/d", "free-tier"))->host_settings("h:1").max_connections,
+            11u);
+  EXPECT_EQ(good(kAny)->host_settings("h:5432").max_connections, 0u);
+  const auto own = good("preset = \"small\"\n[hosts.\"*\"]\nmax_connections = 9\n" + kAny);
+  EXPECT_EQ(own->host_settings("h:5432").max_connections, 9u);
+  EXPECT_TRUE(explain_preset(*own).ends_with("max_connections of a host = 46 ([hosts.\"*\"]: 9)"));
 }
 
 TEST(Presets, UnknownOneIsOneProblem) {

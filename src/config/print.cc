@@ -105,7 +105,9 @@ std::string presets_markdown() {
   out += '\n';
   for (const PresetRow& row : preset_rows())
     out += fmt::format("| `{}` | {} |\n", row.setting, fmt::join(row.values, " | "));
-  return out;
+  out += "| `max_connections` of `[hosts.\"*\"]` |";
+  for (const Preset& preset : presets()) out += fmt::format(" {} |", preset.host);
+  return out + '\n';
 }
 
 constexpr std::string_view kSections[][2] = {

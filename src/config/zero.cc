@@ -20,6 +20,7 @@ Result<SnapshotPtr> from_url(std::string_view url, std::string_view preset) {
   Database any{"*", upstream, settings};
   any.upstream.dbname.clear();
   snapshot->databases.insert_or_assign("*", std::move(any));
+  limit_hosts(*snapshot);
   if (!upstream.user.empty() && upstream.password) {
     snapshot->auth.method = AuthMethod::scram_sha_256;
     snapshot->auth.users.emplace_back(upstream.user, *upstream.password);
