@@ -203,10 +203,10 @@ def test_a_database_that_is_full_is_told(weir, pg):
         d.query("select 1")
         state, message, hint = failure(w, database="one", user="carol")
         assert state == "53300" and 'database "one" is full, 1 of 1 in use (one/alice 1)' in message
-        assert 'max_connections (1) in [databases."one"]' in hint
+        assert 'max_connections (1) in [databases.one]' in hint
         state, message, hint = failure(w, database="three", user="bob")
         assert state == "53300" and 'user "bob" is full, 1 of 1 in use (two/bob 1)' in message
-        assert 'max_connections (1) in [users."bob"]' in hint
+        assert 'max_connections (1) in [users.bob]' in hint
 
 
 def test_a_lower_limit_drains(weir, pg):

@@ -7,8 +7,8 @@ import pytest
 from lib.pooler import Pgweir, wait_for
 from lib.wire import SYNC, Closed, Wire, bind, execute, parse, query
 
-SCOPES = {"top": "the top of the file", "databases": '[databases."e2e"]', "users": '[users."postgres"]',
-          "apps": '[apps."limited"]'}
+SCOPES = {"top": "the top of the file", "databases": "[databases.e2e]", "users": "[users.postgres]",
+          "apps": "[apps.limited]"}
 MODES = ("session", "transaction")
 LONG = "1h"
 
