@@ -285,7 +285,8 @@ void Client::on_end(const Error& why) {
   const bool deaf = rules_.reloads && status_ == 'I';  // see on_error(): its listening server
   const bool foreseen = stage_ == Stage::condemned || (paused_ && (model_.ends() || deaf));
   // In the middle of a message no reason can be told.
-  const bool late = limit_passed("57014") || limit_passed("25P04");
+  const bool late = limit_passed("57014") || limit_passed("25P04") ||
+                    (paused_ && (limit_passed("25P03") || limit_passed("57P05")));
   if (!may_break() && !foreseen && !late)
     return fail(fmt::format("the connection ended: {}", why.what()));
   again_or_finish();

@@ -52,8 +52,6 @@ void Client::check_lock(const Reply& reply, const Message& m) {
     fail(*wrong);
 }
 
-// Its own ones come before the ReadyForQuery of the transaction, those of others between
-// transactions.
 // As a notice of PostgreSQL's it may come between any two messages.
 void Client::on_warning(const Message& m) {
   if (!rules_.warns) return fail("a warning where nobody is to be warned");
@@ -63,6 +61,8 @@ void Client::on_warning(const Message& m) {
     return fail(fmt::format("a warning with a token of c{}: {}", *other, readable(m, false)));
 }
 
+// Its own ones come before the ReadyForQuery of the transaction, those of others between
+// transactions.
 void Client::on_notification(const Message& m) {
   Reader in(m.body);
   in.u32();
