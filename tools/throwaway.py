@@ -34,14 +34,18 @@ def die_with_parent(sig=signal.SIGKILL):
 
 
 # Ports are taken from below the range that the kernel gives to outgoing connections, so that none of those can take
-# one between here and its use; processes of one machine start at different places.
-_next_port = [20000 + (os.getpid() * 37) % 11000]
+# one between here and its use; each of pytest's workers has its part of them, and processes of one machine start at
+# different places.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_PORTS = 12000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_FIRST_PORT = 20000 + _WORKER * _PORTS
+_next_port = [_FIRST_PORT + (os.getpid() * 37) % _PORTS]
 
 
 def free_port():
     while True:
         port = _next_port[0]
-        _next_port[0] = 20000 + (port + 1 - 20000) % 12000
+        _next_port[0] = _FIRST_PORT + (port + 1 - _FIRST_PORT) % _PORTS
         with contextlib.ExitStack() as held:
             try:
                 for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):

@@ -48,16 +48,21 @@ void FairQueue::order(Line& line, Time now) {
   }
 }
 
-void FairQueue::reorder(Share& share, Time now) {
-  for (Line& line : share.lines)
-    if (line.in_ready != Line::kNowhere) order(line, now);
+// Changes what both of a share's lines are ordered by. The heap can put one element right at a
+// time, so one of two is out of it meanwhile.
+void FairQueue::change(Share& share, Time now, auto&& apply) {
+  auto& [one, other] = share.lines;
+  const bool both = one.in_ready != Line::kNowhere && other.in_ready != Line::kNowhere;
+  if (both) ready_.remove(other);
+  unmet_ -= share.unmet();
+  apply();
+  unmet_ += share.unmet();
+  for (Line* line : {&one, &other})
+    if (line->in_ready != Line::kNowhere || (both && line == &other)) order(*line, now);
 }
 
 void FairQueue::set_terms(Share& share, const Terms& terms, Time now) {
-  unmet_ -= share.unmet();
-  share.terms = terms;
-  unmet_ += share.unmet();
-  reorder(share, now);
+  change(share, now, [&] { share.terms = terms; });
 }
 
 void FairQueue::enter(Share& share) {
@@ -126,19 +131,13 @@ bool FairQueue::may_begin(const Share& share) const {
 }
 
 void FairQueue::begin(Share& share, Time now) {
-  unmet_ -= share.unmet();
-  ++share.leased;
   ++leased_;
-  unmet_ += share.unmet();
-  reorder(share, now);
+  change(share, now, [&] { ++share.leased; });
 }
 
 void FairQueue::end(Share& share, Time now) {
-  unmet_ -= share.unmet();
-  --share.leased;
   --leased_;
-  unmet_ += share.unmet();
-  reorder(share, now);
+  change(share, now, [&] { --share.leased; });
 }
 
 std::size_t FairQueue::room() const {

@@ -116,7 +116,7 @@ class FairQueue {
     bool operator()(const Line& a, const Line& b) const { return a.lifts_at < b.lifts_at; }
   };
   void order(Line& line, Time now);
-  void reorder(Share& share, Time now);
+  void change(Share& share, Time now, auto&& apply);
   void rank(Line& line, Time now) const;
 
   Heap<Line, &Line::in_ready, Before> ready_;

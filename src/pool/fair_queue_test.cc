@@ -93,6 +93,29 @@ TEST(FairQueue, BothModesOfAnAppAreOneQueue) {
   }
 }
 
+// A lease changes what both lines of its app are ordered by.
+TEST(FairQueue, TwoLinesOfOneAppDoNotUpsetTheOrder) {
+  Dice dice(7);
+  Scene s(1000);
+  s.queue.set_patience(1h);
+  for (int i = 0; i < 10; ++i) s.app({});
+  for (int step = 0; step < 20'000; ++step) {
+    const int app = dice.between(0, 9);
+    Share& share = *s.shares[static_cast<std::size_t>(app)];
+    s.now += 1ms;
+    if (dice.between(0, 1) == 0) {
+      s.wait(app, step, dice.between(0, 1) == 0);
+    } else if (dice.between(0, 1) == 0 && share.leased > 0) {
+      s.end(app);
+    } else if (Line* const next = s.queue.best(s.now)) {
+      for (const auto& one : s.shares)
+        for (const Line& line : one->lines)
+          if (line.count > 0) ASSERT_LE(next->share.leased, one->leased) << step;
+      s.queue.begin(*next, s.now);
+    }
+  }
+}
+
 TEST(FairQueue, WhoHasLessIsNext) {
   Scene s(4);
   s.app({});

@@ -186,17 +186,18 @@ std::optional<Full> Seat::full() const {
 
 Errand::Errand(Account& account, std::move_only_function<void()> go)
     : budgets_(account.budgets_), loop_(account.loop_), go_(std::move(go)) {
+  bool now = false;  // runs_ may be another thread's from here on
   {
     const std::scoped_lock lock(budgets_.mutex_);
     host_ = account.host_;
     const bool bounded = host_->settings.max_connections != 0;
-    runs_ = !bounded || host_->errands < host_->settings.reserve;
-    if (runs_)
+    now = runs_ = !bounded || host_->errands < host_->settings.reserve;
+    if (now)
       ++host_->errands;
     else
       host_->errands_waiting.push_back(this);
   }
-  if (runs_) go_();
+  if (now) go_();
 }
 
 Errand::~Errand() {

@@ -28,6 +28,8 @@ bool Lane::claim() {
     const Time since = line.count > 0 ? line.waiters.front()->waits_since : loop_.now();
     need->in_hand = need->budget->begin_or_wait(*this, since);
     if (!need->in_hand) {
+      // What it has of the others is of use to somebody else meanwhile.
+      if (need == &sessions_) release(app_);
       waits_for_ = need->budget;
       party.pool.block(line);
       return false;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/excerpt.h"
 #include "server/pool.h"
 
 namespace pgw::server {
@@ -9,9 +10,10 @@ namespace pgw::server {
 namespace {
 
 constexpr std::size_t kHoldersMost = 3;
+constexpr std::size_t kNameMost = 63;  // bytes
 
 std::string app_name(const Party& party) {
-  return party.app->name.empty() ? "(no name)" : party.app->name;
+  return party.app->name.empty() ? "(no name)" : excerpt(party.app->name, kNameMost);
 }
 
 auto milliseconds(Duration span) {
@@ -42,7 +44,7 @@ std::string Pool::holders() const {
 
 std::string Pool::whose(const Party& party) const {
   return fmt::format("database \"{}\", user \"{}\"{}", database_, user_,
-                     party.app->name.empty() ? "" : fmt::format(", app \"{}\"", party.app->name));
+                     party.app->name.empty() ? "" : fmt::format(", app \"{}\"", app_name(party)));
 }
 
 std::string Pool::database_section() const {
