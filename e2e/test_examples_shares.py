@@ -17,10 +17,12 @@ URL = "postgresql+{driver}://app@127.0.0.1:{port}/shop"
 def test_check_takes_what_plan_prints(tmp_path):
     """The seven applications and the workers, planned instead of written by hand."""
     apps = ["api:mode=session,pool=2,overflow=3", "worker:workers=4,pool=5,overflow=10,priority=background", "odd \"name\""]
-    text = subprocess.run([BINARY, "plan", "--limit", "60", *(word for app in apps for word in ("--app", app))], check=True,
-                          capture_output=True, text=True).stdout
+    command = [BINARY, "plan", "--toml", "--host", "db.example", "--limit", "60"]
+    for app in apps:
+        command += ["--app", app]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     file = tmp_path / "pgweir.toml"
-    file.write_text(text[text.index("# An application"):])
+    file.write_text(text)
     done = subprocess.run([BINARY, "check", file], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == f"{file}: OK\n", done.stdout + done.stderr
 

@@ -215,6 +215,7 @@ void Client::queue_again() {
 void Client::refused(const Error& why) {
   if (const auto left_out = party->tell_refused.pass(worker_.loop().now()))
     log(Level::warning, about(), "refused: {}{}", why.what(), more_text(*left_out));
+  told_why_ = true;
   end(why);
 }
 
@@ -365,8 +366,9 @@ void Client::leave(const Error* why, bool orderly, std::string_view because) {
   if (phase_ == Phase::gone) return;
   const bool unclean = mode_ == config::Mode::session || keeps_state();
   pin(0);
-  if (why || worker_.settings().log_disconnections)
-    log(Level::info, about(), "left: {}", why ? why->what() : because);
+  if (told_why_) because = "it was disconnected";  // by whoever has logged the reason
+  if ((why && !told_why_) || worker_.settings().log_disconnections)
+    log(Level::info, about(), "left: {}", why && !told_why_ ? why->what() : because);
   // Inside a message an error would be taken for data; of raw bytes nobody knows where one ends.
   if (phase_ == Phase::raw || (server_ && server_->amid_message())) why = nullptr;
   phase_ = Phase::gone;

@@ -367,6 +367,7 @@ class Client final : net::StreamSink, server::Tenant, server::Hearer {
   bool cancelled_ = false;   // while it waited: the next message is answered with 57014
   bool discarding_ = false;  // ... and what follows up to the Sync is not looked at
   bool server_full_ = false;
+  bool told_why_ = false;     // the log has the reason of its end
   bool client_full_ = false;  // it does not read: what it sends waits, too
   bool altered_ = false;      // texts may have another meaning until this transaction ends
   config::Policies policies_;

@@ -109,7 +109,7 @@ bool Client::check_query(Time& next) {
   next = std::min(next, watch.give_up);
   pinning_.times.queries.add(1);
   if (const auto left_out = worker_.tell_query.pass(now))
-    log(Level::info, about(),
+    log(Level::warning, about(),
         "a statement is cancelled, it took longer than {} ms (query_timeout){}{}",
         ms(limits_->query), statement_text(watch.texts.of(server_->answered())),
         more_text(*left_out));
@@ -123,7 +123,8 @@ bool Client::waited_for() const {
 }
 
 void Client::end_for(Code code, std::string_view setting, const std::string& what) {
-  log(Level::info, about(), "is disconnected: {} ({}){}", what, setting,
+  told_why_ = true;
+  log(Level::warning, about(), "is disconnected: {} ({}){}", what, setting,
       statement_text(server_->watch.texts.last()));
   end(Error(code, "terminating connection: " + what).with_hint(limit_hint(setting)));
 }

@@ -445,6 +445,16 @@ TEST(File, HostsHaveLimitsOfTheirOwn) {
   }));
 }
 
+TEST(File, AUrlThatLeadsBackIsWarnedOf) {
+  const auto loop = parse("[databases.a]\nurl = \"postgresql://localhost/x\"\n", "f");
+  ASSERT_TRUE(loop);
+  ASSERT_EQ(warnings(**loop).size(), 1u);
+  EXPECT_EQ(warnings(**loop)[0],
+            "database \"a\": its url leads to localhost:5432, where pgweir itself listens "
+            "(127.0.0.1:5432)");
+  EXPECT_TRUE(warnings(**parse("[databases.a]\nurl = \"postgresql://db:5432/x\"\n", "f")).empty());
+}
+
 TEST(File, HostsThatCannotBe) {
   EXPECT_EQ(problem(kAny + "[hosts.h]\nmax_connections = 1\n"),
             "f:3:1: hosts.\"h\": max_connections 1 leaves nothing for servers beside reserve 1; "

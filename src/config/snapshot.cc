@@ -179,6 +179,19 @@ std::string Snapshot::source_of(std::string_view setting, const Database& databa
   return "the top of the file";
 }
 
+// A url that leads to pgweir itself: PostgreSQL's usual port is the usual session port, too.
+static void warn_of_loops(const Snapshot& snapshot, std::vector<std::string>& out) {
+  for (const auto& [name, database] : snapshot.databases) {
+    const Upstream& up = database.upstream;
+    if (up.host != "localhost" && up.host != "127.0.0.1" && up.host != "::1") continue;
+    for (const Listen& listen : snapshot.listen)
+      if (listen.address.ends_with(fmt::format(":{}", up.port)))
+        out.push_back(
+            fmt::format("database \"{}\": its url leads to {}, where pgweir itself listens ({})",
+                        name, place_of(up), listen.address));
+  }
+}
+
 std::vector<std::string> warnings(const Snapshot& snapshot) {
   std::vector<std::string> out;
   if (snapshot.auth.method == AuthMethod::trust) {
@@ -200,6 +213,7 @@ std::vector<std::string> warnings(const Snapshot& snapshot) {
       out.push_back(
           fmt::format("database \"{}\": connect_backoff is above connect_backoff_max", name));
   warn_of_apps(snapshot, out);
+  warn_of_loops(snapshot, out);
   for (const auto& [place, overlay] : snapshot.hosts) {
     if (place == "*") continue;
     const bool used = std::ranges::any_of(snapshot.databases, [&](const auto& one) {

@@ -33,6 +33,7 @@ struct Options {
   std::string host;
   std::string database;
   bool json = false;
+  bool toml = false;
 };
 
 Command answer(std::string text, int exit_code) {
@@ -108,7 +109,8 @@ void add_plan(CLI::App& plan, Options& options) {
   plan.add_option("--host", options.host, "where PostgreSQL is, default localhost:5432")
       ->type_name("HOST:PORT");
   plan.add_option("--database", options.database, "a name, default * (any)")->type_name("NAME");
-  plan.add_flag("--json", options.json, "as JSON");
+  auto* json = plan.add_flag("--json", options.json, "as JSON");
+  plan.add_flag("--toml", options.toml, "the file for it alone")->excludes(json);
 }
 
 Done add_listeners(const std::vector<std::string>& given, Mode mode, Overrides& overrides) {
@@ -209,7 +211,10 @@ Command plan_command(const Options& options) {
   const auto demand = read_demand(options);
   if (!demand) return wrong(demand.error().what());
   const auto plan = make_plan(*demand);
-  return answer(options.json ? plan_json(*demand, plan) : plan_text(*demand, plan), kOk);
+  const int code = plan.through ? kOk : kFailed;
+  if (options.json) return answer(plan_json(*demand, plan), code);
+  if (options.toml && plan.through) return answer(plan_toml(*demand, plan), code);
+  return answer(plan_text(*demand, plan), code);
 }
 
 Command check_command(const Options& options) {

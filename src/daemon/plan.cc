@@ -125,12 +125,14 @@ void append_app(std::string& out, const PlannedApp& app, const Share& share) {
 std::string plan_toml(const Demand& demand, const Plan& plan) {
   std::string out;
   line(out, "# An application is known by the application_name that it connects with.");
+  line(out, "# Others share what the minimums leave; [apps.\"*\"] limits each of them.");
   if (plan.most > config::Settings{}.max_clients) line(out, "max_clients = {}", plan.most);
   line(out, "\n[databases.{}]\nurl = \"postgresql://{}\"", key(demand.database), demand.host);
   Count all = 0;
   for (const Share& share : plan.shares) all += share.pool_size;
   line(out, "pool_size = {}\nmax_overflow = 0", all);
-  line(out, "\n[hosts.{}]\nmax_connections = {}", key(demand.host), plan.available);
+  line(out, "\n[hosts.{}]\nmax_connections = {}  # one of them for CancelRequests (reserve)",
+       key(demand.host), plan.available);
   for (std::size_t i = 0; i < demand.apps.size(); ++i) {
     const PlannedApp& app = demand.apps[i];
     const Share& share = plan.shares[i];
@@ -151,7 +153,8 @@ std::string plan_text(const Demand& demand, const Plan& plan) {
        demand.host, demand.limit, demand.reserved, plan.available);
   without(out, demand, plan, width);
   through(out, demand, plan, width);
-  line(out, "\nThe file for it (pgweir serve --config FILE):\n");
+  if (!plan.through) return out;
+  line(out, "\nThe file for it, which --toml prints alone (pgweir serve --config FILE):\n");
   return out + plan_toml(demand, plan);
 }
 

@@ -48,11 +48,20 @@ TEST(PlanText, SaysWhyItFails) {
                   .contains("  82 against 12: fails; use the transaction port, or "));
 }
 
+TEST(PlanText, NoFileForAPlanThatFails) {
+  auto demand = sample();
+  EXPECT_TRUE(plan_text(demand, make_plan(demand)).contains("[hosts."));
+  demand.limit = 5;
+  EXPECT_FALSE(plan_text(demand, make_plan(demand)).contains("[hosts."));
+}
+
 TEST(PlanText, HasTheToml) {
   const auto demand = sample();
   const auto plan = make_plan(demand);
-  EXPECT_EQ(plan_toml(demand, plan),
-            R"(# An application is known by the application_name that it connects with.
+  EXPECT_EQ(
+      plan_toml(demand, plan),
+      R"(# An application is known by the application_name that it connects with.
+# Others share what the minimums leave; [apps."*"] limits each of them.
 
 [databases."*"]
 url = "postgresql://localhost:5432"
@@ -60,7 +69,7 @@ pool_size = 11
 max_overflow = 0
 
 [hosts."localhost:5432"]
-max_connections = 12
+max_connections = 12  # one of them for CancelRequests (reserve)
 
 [apps.api]
 pool_size = 10

@@ -97,8 +97,9 @@ Error Pool::timed_out_error(Tenant& tenant) const {
                            kept > 0 ? fmt::format(", {} kept for the min of other apps", kept) : "",
                            queue_.waiting()))
       .with_hint(
-          fmt::format("Raise pool_size ({}) or max_overflow ({}) in {}, or pool_timeout; or {}.",
-                      set.pool_size, set.max_overflow, database_section(), kLookFor));
+          fmt::format("Raise pool_size ({}) or max_overflow ({}) in {}, or pool_timeout; {}or {}.",
+                      set.pool_size, set.max_overflow, database_section(),
+                      kept > 0 ? "or lower min in [apps.NAME]; " : "", kLookFor));
 }
 
 Error Pool::too_many_waiting(const Party& party, bool of_app) const {
