@@ -330,3 +330,118 @@ def test_cancels_fit_into_the_reserve(weir, pg):
     for c in clients:
         assert c.value("select 1") == "1"
         c.close()
+
+
+def apart(pg, name):
+    """The same PostgreSQL as another host."""
+    return {"url": f"postgresql://localhost:{pg.port}/{name}"}
+
+
+def busy(w, n, database, application_name, text):
+    """Threads that keep a pool busy; call what is returned to end them."""
+    over = threading.Event()
+
+    def run():
+        with w.wire("transaction", database=database, user="alice", application_name=application_name, timeout=60) as c:
+            while not over.is_set():
+                c.query(text)
+
+    threads = [threading.Thread(target=run) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+
+    def end():
+        over.set()
+        for thread in threads:
+            thread.join()
+    return end
+
+
+def test_a_wait_for_a_host_becomes_more_urgent(weir, pg):
+    """Work in the background that holds nothing is served after background_patience, whoever else is busy."""
+    w = weir(three(pg), top={"workers": 1, "background_patience": "500ms", "pool_timeout": "20s"},
+             sections={"hosts": host(pg, max_connections=3), "apps": {"cron": {"priority": "background"}}})
+    end = busy(w, 8, "one", "api", "select pg_sleep(0.01)")
+    try:
+        with w.wire("transaction", database="two", user="alice", application_name="cron", timeout=60) as c:
+            assert c.value("select 1") == "1"
+    finally:
+        end()
+
+
+@pytest.mark.parametrize("weight", [1, 10])
+def test_shares_settle(weir, pg, weight):
+    """Once both have their share, no server is closed for a pool that would not get its place."""
+    w = weir(three(pg), top={"workers": 1, "log_level": "debug"},
+             sections={"hosts": host(pg, max_connections=7),
+                       "apps": {"a": {"weight": 100 * weight}, "b": {"weight": 100}}})
+    ends = [busy(w, 20, "one", "a", "select pg_sleep(0.01)"), busy(w, 20, "two", "b", "select pg_sleep(0.1)")]
+    try:
+        wait_for(lambda: pg.psql(f"{WATCH} and state <> 'idle'") == "6")
+        time.sleep(1)
+        closed = w.log().count("another pool needs its place")
+        time.sleep(3)
+        assert w.log().count("another pool needs its place") <= closed + 3
+    finally:
+        for end in ends:
+            end()
+
+
+def test_a_server_is_not_kept_for_who_cannot_use_it(weir, pg):
+    """The app of the pool's only waiter has all it may have, on another host: the server goes to others."""
+    databases = three(pg)
+    databases["two"] = apart(pg, "two")
+    w = weir(databases, top={"workers": 1},
+             sections={"hosts": host(pg, max_connections=2), "apps": {"x": {"pool_size": 1}, "r": {"pool_timeout": "3s"}}})
+
+    def wire(database, app):
+        return w.wire("transaction", database=database, user="alice", application_name=app, timeout=60)
+
+    with wire("one", "x") as first, wire("one", "x") as second, wire("two", "x") as elsewhere, wire("three", "r") as r:
+        first.query("begin")
+        elsewhere.send(query("select pg_sleep(6)"))
+        second.send(query("select 1"))
+        r.send(query("select 7"))
+        time.sleep(0.3)
+        first.query("commit")
+        assert "D" in [reply[0] for reply in r.until_ready()]
+        elsewhere.until_ready()
+        second.until_ready()
+
+
+def test_an_idle_server_goes_to_who_comes_from_another_limit(weir, pg):
+    """Who has waited for the user's limit waits for the host's then, and those there hear of it."""
+    databases = three(pg, pool_timeout="5s")
+    databases["two"], databases["three"] = apart(pg, "two"), apart(pg, "three")
+    w = weir(databases, top={"workers": 1},
+             sections={"hosts": {f"localhost:{pg.port}": {"max_connections": 2}}, "users": {"alice": {"max_connections": 1}}})
+    with w.wire(database="three", user="bob") as idle, w.wire(database="one", user="alice") as first:
+        assert idle.value("select 1") == "1"
+        first.query("begin")
+        answers = []
+        waiting = threading.Thread(
+            target=lambda: answers.append(w.wire(database="two", user="alice", timeout=60).value("select 2")))
+        waiting.start()
+        time.sleep(0.3)
+        first.query("commit")
+        waiting.join()
+        assert answers == ["2"]
+
+
+def test_a_place_that_is_only_kept_is_not_called_in_use(weir, pg):
+    """Another pool of the user's has its place, and waits for one at its host."""
+    databases = three(pg, pool_timeout="1s")
+    databases["two"] = {**apart(pg, "two"), "pool_timeout": "20s"}
+    databases["three"] = apart(pg, "three")
+    w = weir(databases, top={"workers": 1},
+             sections={"hosts": {f"localhost:{pg.port}": {"max_connections": 2}}, "users": {"alice": {"max_connections": 1}}})
+    with w.wire(database="three", user="bob") as held:
+        held.query("begin")
+        waiting = threading.Thread(target=lambda: w.wire(database="two", user="alice", timeout=60).close())
+        waiting.start()
+        time.sleep(0.3)
+        _, message, _ = failure(w, database="one", user="alice")
+        assert ('user "alice" is full, 0 of 1 in use and 1 kept for servers that wait for a place at another limit '
+                "(two/alice 1), 1 waiting") in message
+        held.query("commit")
+        waiting.join()

@@ -24,6 +24,12 @@ Place* best(const Level& level, const Party* except) {
   return found;
 }
 
+// What the pool's own wish says counts when the place comes free.
+void say_again(Level& level, const Party& party, const Claim& own) {
+  for (Place* one : level.waiting)
+    if (one->party == &party && !one->apart) one->claim = own;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, unsigned>> Level::top(std::size_t n) const {
@@ -53,15 +59,31 @@ void Budget::count(Level& level, Party& party, int by) {
   if (had != has && level.pressing_) press(party, has ? 1 : -1);
 }
 
+void Budget::wait(Place& place) {
+  place.waits = true;
+  for (std::size_t i = 0; i < place.held; ++i)
+    if (place.levels[i]) ++place.levels[i]->early;
+  Level& level = *place.blocked();
+  level.waiting.push_back(&place);
+  tell(level);
+}
+
+void Budget::wait_no_longer(Place& place) {
+  Level* const level = place.blocked();
+  if (!level) return;
+  for (std::size_t i = 0; i < place.held; ++i)
+    if (place.levels[i]) --place.levels[i]->early;
+  std::erase(level->waiting, &place);
+  place.waits = false;
+}
+
 // Who waits at a level is served before it has room: so where there is room, nobody is overtaken.
 bool Budget::advance(Place& place) {
   for (; place.held < Place::kLevels; ++place.held) {
     Level* const level = place.levels[place.held].get();
     if (!level) continue;
     if (!level->has_room()) {
-      place.waits = true;
-      level->waiting.push_back(&place);
-      tell(*level);
+      wait(place);
       return false;
     }
     count(*level, *place.party, 1);
@@ -79,19 +101,18 @@ void Budget::regrant(Level& level, Granted& granted) {
   while (level.has_room()) {
     Place* const next = best(level, nullptr);
     if (!next) break;
-    std::erase(level.waiting, next);
-    next->waits = false;
-    if (advance(*next)) granted.push_back(next);
+    wait_no_longer(*next);
+    advance(*next);
+    granted.push_back(next);
   }
   tell(level);
 }
 
 void Budget::drop(Place& place, Granted& granted) {
   if (Level* const level = place.blocked()) {
-    std::erase(level->waiting, &place);
+    wait_no_longer(place);
     tell(*level);
   }
-  place.waits = false;
   const std::size_t held = std::exchange(place.held, 0);
   move_on(place);
   const bool leaving = std::exchange(place.leaving, false);
@@ -159,6 +180,7 @@ Budget::Verdict Budget::judge(Place& place, const Claim* own, Duration age, Dura
       later |= !go;
     }
     if (!go) continue;
+    if (own) say_again(*level, *place.party, *own);
     mark_leaving(place);
     return Verdict::go;
   }

@@ -44,6 +44,7 @@ struct Level {
   unsigned believed = kNoLimit;  // what PostgreSQL is believed to let in, where it is less
   unsigned used = 0;             // places that are held
   unsigned leaving = 0;          // of these, servers that have been told to go
+  unsigned early = 0;            // and of these, those of wishes that wait at a later level
   unsigned room = kNoLimit;      // what PostgreSQL itself says it has
   bool cramped = false;          // only servers that stay are left, and others wait
   unsigned resident = 0;         // ... and those that stay however many wait
@@ -85,7 +86,8 @@ struct Place {
 
 class Budget {
  public:
-  using Granted = std::vector<Place*>;  // places that have become whole
+  // Places that have become whole, or have come as far as a later level and wait there.
+  using Granted = std::vector<Place*>;
 
   // For a place that holds nothing. True: it is whole. Else it waits, and is granted later.
   static bool ask(Place& place);
@@ -106,11 +108,14 @@ class Budget {
 
   enum class Verdict : std::uint8_t { stay, go, go_later };
   // Whether a server that is free is to be closed for others. `own`: who could have it now; null:
-  // nobody. go: it was marked as leaving. go_later: when `quantum` since its login is over.
+  // nobody. go: it was marked as leaving, and `own` is what the pool's wish says from now on.
+  // go_later: when `quantum` since its login is over.
   static Verdict judge(Place& place, const Claim* own, Duration age, Duration quantum);
 
  private:
   static bool advance(Place& place);
+  static void wait(Place& place);
+  static void wait_no_longer(Place& place);
   static void regrant(Level& level, Granted& granted);
   static void count(Level& level, Party& party, int by);
   static void tell(Level& level);

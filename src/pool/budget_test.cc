@@ -39,6 +39,54 @@ TEST(Claim, GuaranteesFirstThenTheLongestWait) {
   EXPECT_FALSE(outranks(background, late, 0s));
 }
 
+// Whatever the weights, the margin is in servers.
+TEST(Claim, AShareIsWeighedInServers) {
+  const auto claim = [](unsigned leased, unsigned weight) {
+    return Claim{.leased = leased, .weight = weight};
+  };
+  EXPECT_TRUE(better(claim(1, 10), claim(1, 1)));
+  EXPECT_TRUE(better(claim(9, 10), claim(1, 1)));
+  EXPECT_FALSE(better(claim(10, 10), claim(1, 1)));
+  for (const unsigned weight : {1u, 1000u}) {
+    EXPECT_TRUE(outranks(claim(1, weight), claim(2, weight), 1s)) << "1 and 3, as the lease ended";
+    EXPECT_FALSE(outranks(claim(2, weight), claim(2, weight), 1s)) << "2 and 3";
+  }
+  EXPECT_TRUE(outranks(claim(3, 2), claim(2, 1), 1s));
+  EXPECT_FALSE(outranks(claim(3, 1), claim(4, 2), 1s));
+  EXPECT_FALSE(outranks(claim(5, 1000), claim(0, 100), 1s));
+}
+
+// A longer wait helps nobody who would not get the place that becomes free.
+TEST(Claim, NothingIsClosedForAClaimThatWouldLose) {
+  const Claim old{.waits_since = Time(0s), .leased = 2, .weight = 100};
+  const Claim own{.waits_since = Time(1h), .leased = 4, .weight = 1000};
+  EXPECT_FALSE(outranks(old, own, 1s));
+  for (unsigned a = 0; a < 8; ++a)
+    for (unsigned b = 0; b < 8; ++b)
+      for (const unsigned weight : {1u, 2u, 3u, 10u}) {
+        const Claim left{.leased = a, .weight = weight},
+            right{.waits_since = Time(1s), .leased = b};
+        for (const auto& [one, two] : {std::pair(left, right), std::pair(right, left)}) {
+          if (!outranks(one, two, 500ms)) continue;
+          EXPECT_TRUE(better(one, two));
+          // As they are when the server has moved, and then is free once more: it stays.
+          Claim gave = two, got = one;
+          gave.waits_since = got.waits_since = {};
+          EXPECT_FALSE(outranks(gave, got, 1us)) << a << " " << b << " " << weight;
+        }
+      }
+}
+
+// Its claims may have been made at different times.
+TEST(Claim, WhatOneAppHoldsIsNoDifferenceBetweenItsClaims) {
+  const int app = 0;
+  const Claim early{.waits_since = Time(1s), .leased = 5, .app = &app};
+  const Claim late{.waits_since = Time(2s), .leased = 3, .app = &app};
+  EXPECT_TRUE(better(early, late));
+  EXPECT_TRUE(outranks(early, late, 1s));
+  EXPECT_FALSE(outranks(late, early, 1s));
+}
+
 TEST(Budget, CountsAtEveryLevel) {
   Party party;
   const auto user = level(Kind::user, 9), database = level(Kind::database, 1),
@@ -120,6 +168,47 @@ TEST(Budget, AServerGoesOnlyForSomebodyElseWithABetterClaimAndNotBeforeItsTime) 
   Budget::drop(theirs, granted);
 }
 
+// The wish of the pool itself was made when its claim was a worse one.
+TEST(Budget, WhoAServerGoesForGetsItsPlace) {
+  Party mine, other;
+  const auto host = level(Kind::host, 1);
+  Place has = place(mine, nullptr, nullptr, host);
+  Place own = place(mine, nullptr, nullptr, host, 0s);
+  Place theirs = place(other, nullptr, nullptr, host, 1s);
+  EXPECT_TRUE(Budget::ask(has));
+  EXPECT_FALSE(Budget::ask(own));
+  EXPECT_FALSE(Budget::ask(theirs));
+  const Claim now{.waits_since = Time(5s)};
+  EXPECT_EQ(Budget::judge(has, &now, 1h, 1s), Budget::Verdict::go);
+  Budget::Granted granted;
+  Budget::drop(has, granted);
+  EXPECT_EQ(granted, Budget::Granted{&theirs});
+  Budget::drop(theirs, granted);
+  Budget::drop(own, granted);
+}
+
+// Somebody there may have an idle server, and must hear of it.
+TEST(Budget, AWishThatComesToTheNextLevelAndWaitsThereIsTold) {
+  Party mine, other;
+  const auto user = level(Kind::user, 1), host = level(Kind::host, 1), far = level(Kind::host, 1);
+  Place idle = place(other, nullptr, nullptr, host);
+  Place has = place(mine, user, nullptr, far);
+  Place next = place(mine, user, nullptr, host);
+  EXPECT_TRUE(Budget::ask(idle));
+  EXPECT_TRUE(Budget::ask(has));
+  EXPECT_FALSE(Budget::ask(next));
+  EXPECT_EQ(user->early, 0u);
+  Budget::Granted granted;
+  Budget::drop(has, granted);
+  EXPECT_EQ(granted, Budget::Granted{&next});
+  EXPECT_EQ(next.blocked(), host.get());
+  EXPECT_EQ(user->early, 1u) << "kept, but no server's";
+  Budget::drop(idle, granted);
+  EXPECT_TRUE(next.whole());
+  EXPECT_EQ(user->early, 0u);
+  Budget::drop(next, granted);
+}
+
 // At least one place of every level is left for those who come and go.
 TEST(Budget, NotAllMayStayForGood) {
   Party party;
@@ -167,14 +256,18 @@ class Everything : public testing::TestWithParam<unsigned> {
   }
   void check() {
     for (const auto& at : levels()) {
-      unsigned used = 0, leaving = 0, waiting = 0;
+      unsigned used = 0, early = 0, leaving = 0, waiting = 0;
       for (const auto& one : all) {
-        for (std::size_t i = 0; i < one->place.held; ++i) used += one->place.levels[i] == at;
+        for (std::size_t i = 0; i < one->place.held; ++i) {
+          used += one->place.levels[i] == at;
+          early += one->place.levels[i] == at && !one->place.whole();
+        }
         if (one->place.leaving)
           leaving += static_cast<unsigned>(std::ranges::count(one->place.levels, at));
         waiting += one->place.blocked() == at.get();
       }
       ASSERT_EQ(at->used, used);
+      ASSERT_EQ(at->early, early);
       ASSERT_EQ(at->leaving, leaving);
       ASSERT_EQ(at->waiting.size(), waiting);
       ASSERT_FALSE(waiting > 0 && at->has_room());
@@ -235,7 +328,7 @@ TEST_P(Everything, HoldsAtEveryStep) {
   Duration now{};
   for (int i = 0; i < 3000; ++i) {
     step(now += 1ms);
-    for (Place* place : std::exchange(granted, {})) ASSERT_TRUE(place->whole());
+    for (Place* place : std::exchange(granted, {})) ASSERT_TRUE(place->whole() || place->waits);
     ASSERT_NO_FATAL_FAILURE(check());
   }
   // Who has a place gives it back, and nobody asks again: all that wait are served.
@@ -245,7 +338,8 @@ TEST_P(Everything, HoldsAtEveryStep) {
   for (int round = 0; round < 100 && !wait.empty(); ++round) {
     for (auto& one : all)
       if (one->place.whole()) Budget::drop(one->place, granted);
-    for (Place* place : std::exchange(granted, {})) wait.erase(place);
+    for (Place* place : std::exchange(granted, {}))
+      if (!place->waits) wait.erase(place);
     ASSERT_NO_FATAL_FAILURE(check());
   }
   EXPECT_TRUE(wait.empty());

@@ -173,7 +173,11 @@ std::optional<Full> Seat::full() const {
   const std::scoped_lock lock(account_->budgets_.mutex_);
   const Level* const level = place_->blocked();
   if (!level) return {};
-  Full out{.kind = level->kind, .name = level->name, .used = level->used, .top = level->top(3)};
+  Full out{.kind = level->kind,
+           .name = level->name,
+           .used = level->used - level->early,
+           .early = level->early,
+           .top = level->top(3)};
   out.limit = level->believed < level->limit ? Level::kNoLimit : level->limit;
   if (level->kind == Kind::host && out.limit != Level::kNoLimit) {
     out.limit = host_->settings.max_connections;
@@ -287,7 +291,12 @@ void Budgets::post(Account& account) {
 }
 
 void Budgets::post_all(const Budget::Granted& granted) {
-  for (Place* place : granted) post(*static_cast<Account*>(place->party));
+  for (Place* place : granted) {
+    if (const Level* const level = place->blocked())
+      ask_holders(*level);
+    else
+      post(*static_cast<Account*>(place->party));
+  }
 }
 
 // They close idle servers as long as somebody goes short. At most as many as there are places.

@@ -91,6 +91,7 @@ struct Full {
   unsigned limit = 0;     // the setting; kNoLimit: it is PostgreSQL that refuses
   unsigned reserved = 0;  // of it
   unsigned used = 0;
+  unsigned early = 0;  // beside these, for wishes that wait at a later level
   std::vector<std::pair<std::string, unsigned>> top;
 };
 

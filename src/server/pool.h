@@ -43,9 +43,6 @@ class Pool {
   void acquire_private(Tenant& tenant, std::vector<std::pair<std::string, std::string>> parameters);
   void abandon_private(Tenant& tenant);
   bool has_waiters() const { return !queue_.empty(); }
-  // What the best of its waiters that a server would help can say for itself.
-  std::optional<pool::Claim> best_claim() const;
-
   // --- from servers ---
   void server_free(Server& server);
   void server_gone(Server& server);
@@ -148,8 +145,11 @@ class Pool {
   void maintain();
   void refuse_waiters(const Error& why);
   void bury(Server& server);
+  // What the best of its waiters that a server would help can say for itself.
+  std::optional<pool::Claim> best_claim();
   bool take_place();
   void need_no_place();
+  bool waits_for_place() const;
   bool gives_way(Server& server);
   void yield_idle();
   void settle_account();

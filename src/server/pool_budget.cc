@@ -54,18 +54,23 @@ bool Pool::take_place() {
   if (wish_.empty()) {
     if (wish_.ask(*account_, *claim, false, now)) return true;
   } else {
-    if (now < refreshed_ + kRefreshEvery) return false;
     if (wish_.granted()) return true;
     wish_.refresh(*claim);
   }
   refreshed_ = now;
   const Duration again = context_.budgets.probe(*account_, now);
   if (again > 0us && !connect_timer_.armed()) context_.loop.arm(connect_timer_, again);
+  serve_later();
   return false;
 }
 
 void Pool::need_no_place() {
   if (!wish_.empty()) wish_.drop();
+}
+
+// It has just been tried: at this instant nothing is to be done.
+bool Pool::waits_for_place() const {
+  return !wish_.empty() && context_.loop.now() < refreshed_ + kRefreshEvery;
 }
 
 void Pool::try_again() {
@@ -91,6 +96,7 @@ bool Pool::gives_way(Server& server) {
   const auto own = best_claim();
   if (own && now < judged_ + kJudgeEvery) return false;
   judged_ = now;
+  if (!own) need_no_place();
   const auto verdict = server.seat.judge(own ? &*own : nullptr, now);
   if (verdict == Seat::Verdict::go) {
     server.close("another pool needs its place");
@@ -140,12 +146,17 @@ std::optional<Error> Pool::full_error(const Seat& seat, const Tenant& tenant) co
             "Others use the rest of PostgreSQL's own max_connections: raise it there, or set "
             "max_connections in {} to what they leave.",
             config::section_text("hosts", full->name)));
+  const auto early =
+      full->early > 0
+          ? fmt::format(" and {} kept for servers that wait for a place at another limit",
+                        full->early)
+          : "";
   return Error(Code::too_many_connections,
-               fmt::format("{}{} \"{}\" is full, {} of {} in use ({}), {} waiting", start,
+               fmt::format("{}{} \"{}\" is full, {} of {} in use{} ({}), {} waiting", start,
                            full->kind == Kind::host   ? "host"
                            : full->kind == Kind::user ? "user"
                                                       : "database",
-                           full->name, full->used, full->limit - full->reserved, who,
+                           full->name, full->used, full->limit - full->reserved, early, who,
                            queue_.waiting()))
       .with_hint(fmt::format(
           "Raise max_connections ({}{}) in {}, or pool_timeout; or look for transactions "

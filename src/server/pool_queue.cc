@@ -6,6 +6,10 @@
 
 namespace pgw::server {
 
+namespace {
+constexpr Duration kClaimEvery = 100ms;  // a claim that waits elsewhere is made anew
+}
+
 void Pool::enter(Tenant& tenant, const std::string& app, bool is_session) {
   auto& slot = parties_[app];
   if (!slot) {
@@ -162,9 +166,13 @@ void Pool::serve_waiters() {
     server->lend(*tenant);
   }
   serving_ = false;
-  if (queue_.empty()) return need_no_place();
-  open_servers();
-  serve_later();
+  if (queue_.empty()) {
+    need_no_place();
+  } else {
+    open_servers();
+    serve_later();
+  }
+  if (!idle_.empty() && account_->pressed_now()) yield_idle();
 }
 
 // From the loop, for callers in the middle of something.
@@ -178,12 +186,16 @@ void Pool::serve_soon() {
 }
 
 // If what is left is kept for others, some of those that wait may take it all the same some day.
+// And who waits for a place elsewhere has a better claim with time.
 void Pool::serve_later() {
-  if (queue_.room() > 0) return;
-  (void)queue_.first(context_.loop.now());
-  const Time next = queue_.next_lift();
+  const bool elsewhere = !wish_.empty();
+  if (queue_.room() > 0 && !elsewhere) return;
+  const Time now = context_.loop.now();
+  (void)queue_.first(now);
+  Time next = queue_.next_lift();
+  if (elsewhere) next = std::min(next, now + kClaimEvery);
   if (next == Time::max()) return;
-  context_.loop.arm(lift_timer_, std::max<Duration>(next - context_.loop.now(), 0us));
+  context_.loop.arm(lift_timer_, std::max<Duration>(next - now, 0us));
 }
 
 void Pool::unblock(pool::Line& line) {
@@ -302,14 +314,21 @@ void Pool::count_leases() {
   }
 }
 
-std::optional<pool::Claim> Pool::best_claim() const {
-  const pool::Line* const line = queue_.peek();
-  if (!line || (line->rank > 0 && queue_.room() == 0)) return {};
-  const auto& party = static_cast<const Party&>(line->share);
-  return pool::Claim{.waits_since = line->since,
-                     .below_min = line->rank == 0,
-                     .background = line->rank == 2,
-                     .share = static_cast<double>(party.app->leased()) / party.terms.weight};
+// Whoever waits for a place elsewhere is noted there: a server would not help it.
+std::optional<pool::Claim> Pool::best_claim() {
+  while (pool::Line* const line = queue_.best(context_.loop.now())) {
+    auto& party = static_cast<Party&>(line->share);
+    Lane& lane = party.lane_of(*line);
+    if (lane.room() == 0 && !lane.claim()) continue;
+    return pool::Claim{.waits_since = line->since,
+                       .below_min = line->rank == 0,
+                       .background = line->rank == 2,
+                       // Those on their way will be for the same waiters.
+                       .leased = party.app->leased() + static_cast<unsigned>(opening_),
+                       .weight = party.terms.weight,
+                       .app = party.app.get()};
+  }
+  return {};
 }
 
 }  // namespace pgw::server

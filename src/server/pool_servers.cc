@@ -48,6 +48,7 @@ bool Pool::too_old(const Server& server) const {
 void Pool::open_servers() {
   const auto& set = settings();
   const Time now = context_.loop.now();
+  if (waits_for_place()) return;
   while (opening_ < set.connect_parallel && servers_.size() < places() && opening_ < wanted()) {
     if (now < no_connect_before_) {
       if (!connect_timer_.armed()) context_.loop.arm(connect_timer_, no_connect_before_ - now);
