@@ -390,19 +390,24 @@ def test_shares_settle(weir, pg, weight):
 def test_a_server_is_not_kept_for_who_cannot_use_it(weir, pg):
     """The app of the pool's only waiter has all it may have, on another host: the server goes to others."""
     databases = three(pg)
+    databases["one"]["pool_size"] = 1
     databases["two"] = apart(pg, "two")
-    w = weir(databases, top={"workers": 1},
+    w = weir(databases, top={"workers": 1, "pool_timeout": "20s"},
              sections={"hosts": host(pg, max_connections=2), "apps": {"x": {"pool_size": 1}, "r": {"pool_timeout": "3s"}}})
 
     def wire(database, app):
-        return w.wire("transaction", database=database, user="alice", application_name=app, timeout=60)
+        c = w.wire("transaction", database=database, user="alice", application_name=app, timeout=60)
+        assert c.value("select 1") == "1"
+        return c
 
-    with wire("one", "x") as first, wire("one", "x") as second, wire("two", "x") as elsewhere, wire("three", "r") as r:
+    with wire("two", "x") as elsewhere, wire("three", "r") as r, wire("one", "x") as first, wire("one", "x") as second:
         first.query("begin")
         elsewhere.send(query("select pg_sleep(6)"))
-        second.send(query("select 1"))
-        r.send(query("select 7"))
         time.sleep(0.3)
+        second.send(query("select 1"))
+        time.sleep(0.3)
+        r.send(query("select 7"))
+        time.sleep(0.02)
         first.query("commit")
         assert "D" in [reply[0] for reply in r.until_ready()]
         elsewhere.until_ready()
