@@ -58,9 +58,8 @@ TEST(PlanText, NoFileForAPlanThatFails) {
 TEST(PlanText, HasTheToml) {
   const auto demand = sample();
   const auto plan = make_plan(demand);
-  EXPECT_EQ(
-      plan_toml(demand, plan),
-      R"(# An application is known by the application_name that it connects with.
+  EXPECT_EQ(plan_toml(demand, plan),
+            R"(# An application is known by the application_name that it connects with.
 # Others share what the minimums leave; [apps."*"] limits each of them.
 
 [databases."*"]

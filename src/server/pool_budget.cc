@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/excerpt.h"
 #include "server/pool.h"
 
 namespace pgw::server {
@@ -13,13 +14,14 @@ namespace {
 constexpr Duration kRefreshEvery = 10ms;  // of a claim that waits
 constexpr Duration kJudgeEvery = 1ms;     // of servers that clients of this pool wait for
 constexpr std::size_t kSmallPool = 5;
+constexpr std::size_t kNameMost = 130;  // bytes of a holder's
 
 using Kind = pool::Level::Kind;
 
 std::string holders_text(const std::vector<std::pair<std::string, unsigned>>& holders) {
   std::string out;
   for (const auto& [name, places] : holders)
-    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", name, places);
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", excerpt(name, kNameMost), places);
   return out;
 }
 
