@@ -236,6 +236,8 @@ def test_a_reload_changes_limits_and_drops_nobody(weir):
         w.write_config()
         w.send_signal(signal.SIGHUP)
         wait_for(lambda: w.log().count("the configuration was reloaded") > before)
+        for _ in range(2):  # so that the pool's worker has read it, too
+            clients[0].query("select 1")
 
     clients = [hold(w, "worker") for _ in range(3)]
     late = connect(w, "worker", timeout=10)

@@ -40,8 +40,8 @@ def test_the_next_query_is_not_hit(target):
     outcome = []
     with target.wire() as c:
         for i in range(60):
-            c.send(query("select pg_sleep(30)"))
-            time.sleep(0.002)
+            c.send(query("select repeat('x', 20000) union all select pg_sleep(30)::text"))
+            assert c.receive()[0] == "T"  # it runs
             c.cancel()
             outcome.append((c.until_ready()[-2][:2], c.query(f"select {i}, pg_sleep(0.02)")))
     return outcome

@@ -18,8 +18,10 @@ def classes(tmp_path_factory):
 
 def java(target, classes, case, *properties):
     url = f"jdbc:postgresql://{target.host}:{target.port}/{target.database}"
-    return run(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{classes}:{JAR}", "Cases", url, case,
-                *properties], target)
+    code, out, errors = run(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{classes}:{JAR}", "Cases", url,
+                             case, *properties], target)
+    assert code == 0, errors
+    return out, errors
 
 
 @everywhere

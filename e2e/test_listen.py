@@ -331,4 +331,6 @@ def test_asyncpg(target):
 
 @everywhere
 def test_node_postgres(target):
-    return run_program(["node", E2E / "node" / "pg_cases.js", "listen"], target)
+    code, out, errors = run_program(["node", E2E / "node" / "pg_cases.js", "listen"], target)
+    assert code == 0, errors
+    return out

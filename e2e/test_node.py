@@ -5,14 +5,20 @@ from lib.targets import everywhere
 from lib.tools import E2E, run
 
 
+def outcome_of(script, case, target):
+    code, out, errors = run(["node", E2E / "node" / script, case], target)
+    assert code == 0, errors
+    return out, errors
+
+
 @everywhere
 @pytest.mark.parametrize("case", ["queries", "named", "transactions", "cursor", "pool", "parameters", "queued"])
 def test_node_postgres(target, case):
-    return run(["node", E2E / "node" / "pg_cases.js", case], target)
+    return outcome_of("pg_cases.js", case, target)
 
 
 @everywhere
 @pytest.mark.parametrize("case", ["queries", "parallel", "transactions", "cursor", "cancel", "simple", "copy",
                                   "parameters"])
 def test_postgres_js(target, case):
-    return run(["node", E2E / "node" / "postgres_cases.js", case], target)
+    return outcome_of("postgres_cases.js", case, target)

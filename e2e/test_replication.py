@@ -65,7 +65,7 @@ def test_logical_stream(target):
             writer.query("insert into logged values (42)")
         seen = []
         deadline = time.monotonic() + 40
-        while time.monotonic() < deadline and not any("42" in text for text in seen):
+        while time.monotonic() < deadline and not any("]:42" in text for text in seen):
             message = cur.read_message()
             if message:
                 seen.append(message.payload)

@@ -172,15 +172,15 @@ def test_a_copy_that_stalls_ends(postgres, mode):
         w.databases["e2e"]["cancel_timeout"] = "400ms"
         reload(w)
         with connect(w, mode) as c:
-            c.query("create table if not exists copied (a int)")
-            c.send(query("copy copied from stdin"))
+            c.query("create table if not exists stalled (a int)")
+            c.send(query("copy stalled from stdin"))
             assert c.receive()[0] == "G"
             error = fields(c)
             assert (error["S"], error["C"]) == ("FATAL", "57014")
             assert error["M"] == ("terminating connection: a statement took longer than 300 ms, "
                                   "and could not be cancelled within 400 ms")
         with connect(w, mode) as c:
-            assert c.value("select count(*) from copied") == "0"
+            assert c.value("select count(*) from stalled") == "0"
 
 
 def test_a_reload_changes_the_limits_of_who_is_there(postgres, mode):

@@ -57,7 +57,7 @@ class Target:
     @property
     def environment(self):
         return {**os.environ, "PGHOST": self.host, "PGPORT": str(self.port), "PGDATABASE": self.database,
-                "PGUSER": self.user, "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "10", "PGSSLMODE": "prefer"}
+                "PGUSER": self.user, "PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "10"}
 
     def wire(self, **arguments):
         return Wire((self.host, self.port), user=self.user, database=self.database, **arguments)
